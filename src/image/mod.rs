@@ -1,0 +1,1 @@
+//! Images: tags, builders, OCI layers, registries, loading into local clusters.

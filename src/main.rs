@@ -1,0 +1,5 @@
+//! The `dev` command.
+
+fn main() -> std::process::ExitCode {
+    dev::run()
+}

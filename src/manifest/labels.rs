@@ -1,0 +1,51 @@
+//! The labels and annotations that `dev` writes, and the values they carry.
+
+/// Says that `dev` manages an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY`], and the field manager of every write.
+pub const MANAGER: &str = "dev";
+/// The environment that an object belongs to; `base` objects carry the base's name.
+pub const ENV: &str = "dev/env";
+/// The namespace of the base of the environment.
+pub const BASE: &str = "dev/base";
+/// The logical service.
+pub const SERVICE: &str = "dev/service";
+/// The version of the service: an environment's name, or `base`.
+pub const VERSION: &str = "dev/version";
+/// The application of `dev.yaml`.
+pub const APP: &str = "dev/app";
+
+/// Annotation: `true` keeps an object from every deletion by `dev`.
+pub const KEEP: &str = "dev/keep";
+/// Annotation: SHA-256 (hex, shortened) of the object as it was last applied.
+pub const APPLIED: &str = "dev/applied";
+/// Name of the ConfigMap that lists what an environment owns.
+pub const INVENTORY: &str = "dev-inventory";
+
+/// What stamps the objects of one environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The application.
+    pub app: String,
+    /// The environment's name.
+    pub env: String,
+    /// The base's namespace, where there is one.
+    pub base: Option<String>,
+    /// The version.
+    pub version: String,
+}
+
+impl Stamp {
+    /// The labels of an object of this service, in a fixed order.
+    pub fn labels<'a>(&'a self, service: &'a str) -> impl Iterator<Item = (&'static str, &'a str)> {
+        [
+            (MANAGED_BY, MANAGER),
+            (APP, self.app.as_str()),
+            (ENV, self.env.as_str()),
+            (SERVICE, service),
+            (VERSION, self.version.as_str()),
+        ]
+        .into_iter()
+        .chain(self.base.as_deref().map(|base| (BASE, base)))
+    }
+}

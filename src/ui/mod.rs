@@ -1,0 +1,8 @@
+//! The only writer to the terminal: status, progress, tables, errors, JSON.
+//! Data goes to stdout; everything else to stderr.
+
+mod output;
+mod progress;
+
+pub use output::*;
+pub use progress::*;
