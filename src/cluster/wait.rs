@@ -355,6 +355,7 @@ impl From<NotReady> for Error {
             error = error.reason(trouble.reason.code());
         }
         let mut hints = BTreeSet::new();
+        let several = late.len() > 1;
         for health in late {
             if health.troubles().is_empty() {
                 error = error.cause(format!("{}: {}", health.service, health.text));
@@ -364,7 +365,11 @@ impl From<NotReady> for Error {
                 if let Some(hint) = &trouble.hint
                     && hints.insert(hint.clone())
                 {
-                    error = error.hint(hint.clone());
+                    error = error.hint(if several {
+                        format!("{}: {hint}", health.service)
+                    } else {
+                        hint.clone()
+                    });
                 }
             }
         }

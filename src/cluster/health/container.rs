@@ -77,7 +77,9 @@ impl Container<'_> {
 
     fn waiting(&self, reason: &str, message: &str) -> Option<Trouble> {
         if image::is_image_reason(reason) {
-            let failed = self.events_here();
+            // kubelet sends two events each time: one with the cause, one with the waiting reason only.
+            let mut failed = self.events_here();
+            failed.retain(|event| !text(event).starts_with("Error: "));
             let failed = latest(&failed, &["Failed", "InspectFailed"]).map(text);
             return Some(image::trouble(
                 self.key.clone(),

@@ -30,9 +30,11 @@ pub(super) fn latest<'a>(events: &[&'a Event], reasons: &[&str]) -> Option<&'a E
         .copied()
 }
 
-/// The event's text.
+/// The event's text, without what client-go puts before one that stands for many.
 pub(super) fn text(event: &Event) -> &str {
-    event.message.as_deref().unwrap_or_default().trim()
+    let message = event.message.as_deref().unwrap_or_default().trim();
+    let many = message.strip_prefix("(combined from similar events): ");
+    many.unwrap_or(message)
 }
 
 /// When the object's specification was last written, by the cluster's clock in whole seconds: an event before

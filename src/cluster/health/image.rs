@@ -39,6 +39,7 @@ pub fn classify_pull(reason: &str, message: &str) -> PullFailure {
     // Order matters: an unreachable registry's message may end in "not found" too.
     if has(&[
         "no such host",
+        "name resolution",
         "connection refused",
         "i/o timeout",
         "no route to host",
@@ -169,10 +170,14 @@ fn registry_of(image: &str) -> &str {
     }
 }
 
-/// `Back-off pulling image "x": ErrImagePull: why` → `why`.
+/// `Back-off pulling image "x": ErrImagePull: why` and `Failed to pull image "x": why` → `why`.
 fn strip_back_off(message: &str) -> &str {
-    match message.split_once("ErrImagePull: ") {
-        Some((_, why)) if message.starts_with("Back-off pulling image") => why,
-        _ => message,
-    }
+    let parts = if message.starts_with("Back-off pulling image") {
+        message.split_once("ErrImagePull: ")
+    } else if message.starts_with("Failed to pull image") {
+        message.split_once("\": ")
+    } else {
+        None
+    };
+    parts.map_or(message, |(_, why)| why)
 }

@@ -74,11 +74,8 @@ pub fn parse_scheduler_message(message: &str) -> Vec<Obstacle> {
     let causes = message
         .split_once("nodes are available: ")
         .map_or(message, |(_, causes)| causes);
-    // What preemption could not do says nothing new.
-    let causes = match causes.find("preemption: ") {
-        Some(at) => &causes[..at],
-        None => causes,
-    };
+    // What follows (preemption, resource claims) says nothing new.
+    let causes = causes.split(". ").next().unwrap_or(causes);
     split_causes(causes.trim().trim_end_matches('.'))
         .into_iter()
         .map(obstacle)
