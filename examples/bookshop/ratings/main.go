@@ -48,6 +48,7 @@ func run(ctx context.Context) error {
 	}))
 	ratingspb.RegisterRatingsServer(server, &ratings{version: version, db: db})
 	checks := health.NewServer()
+	checks.SetServingStatus(ratingspb.Ratings_ServiceDesc.ServiceName, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	grpc_health_v1.RegisterHealthServer(server, checks)
 	go watchRedis(ctx, db, checks)
 	go func() {
@@ -66,7 +67,7 @@ func run(ctx context.Context) error {
 // watchRedis keeps the health of the service Ratings (asked by the readiness probe) in step with Redis. The health of
 // the whole server (asked by the liveness probe) does not depend on it: a restart would mend nothing.
 func watchRedis(ctx context.Context, db *redis.Client, checks *health.Server) {
-	last := grpc_health_v1.HealthCheckResponse_UNKNOWN
+	last := grpc_health_v1.HealthCheckResponse_UNKNOWN // so that the first answer is logged, too
 	for {
 		now := grpc_health_v1.HealthCheckResponse_SERVING
 		err := db.Ping(ctx).Err()
