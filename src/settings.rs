@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cli::Globals;
 use crate::error::{Error, Result};
-use crate::manifest::names;
+use crate::project::label;
 use crate::project::{Loaded, Profile, Vars};
 use crate::ui::{Format, Level};
 
@@ -250,7 +250,7 @@ fn choose_env(
     let env = match env {
         Some(env) => env,
         None => {
-            let value = names::label_from(user).ok_or_else(|| {
+            let value = label::label_from(user).ok_or_else(|| {
                 Error::usage("the environment has no name, and no user name is known to make one from")
                     .hint("name it: dev -e NAME …")
             })?;
@@ -356,9 +356,9 @@ fn insert_path(vars: &mut Vars, name: &str, value: &str) -> Result<()> {
 }
 
 fn check_label(what: &str, label: &Sourced<String>) -> Result<()> {
-    names::check_label(&label.value).map_err(|why| {
+    label::check_label(&label.value).map_err(|why| {
         Error::usage(format!("{what} \"{}\" (from {}) {why}", label.value, label.origin))
-            .maybe_hint(names::label_from(&label.value).map(|legal| format!("for example: {legal}")))
+            .maybe_hint(label::label_from(&label.value).map(|legal| format!("for example: {legal}")))
     })
 }
 

@@ -2,10 +2,7 @@
 //! Only `yaml.rs` names the YAML crate.
 
 pub mod labels;
-mod locate;
-pub mod names;
 mod object;
 pub mod yaml;
 
-pub use locate::locate;
 pub use object::*;

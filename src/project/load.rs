@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Project, validate};
 use crate::error::{Error, Place, Result};
-use crate::manifest::{locate, yaml};
+use crate::manifest::yaml;
 
 /// The names a project file may have, in order of preference.
 const NAMES: [&str; 2] = ["dev.yaml", "dev.yml"];
@@ -65,7 +65,7 @@ impl Loaded {
 
     /// The place of a key or value of the file, for an error about it.
     pub fn place(&self, path: &[&str]) -> Place {
-        match locate(&self.text, path) {
+        match yaml::locate(&self.text, path) {
             Some((line, column)) => Place::at(&self.file, line, column),
             None => Place::file(&self.file),
         }

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Image, Loaded, Service};
+use super::{Image, Loaded, Service, label};
 use crate::error::{Error, Result, did_you_mean};
-use crate::manifest::names;
 
 /// Checks a project. The first thing that is wrong is the error, at its place.
 pub fn check(loaded: &Loaded) -> Result<()> {
     let project = &loaded.project;
-    label(loaded, &["app"], "`app`", &project.app)?;
+    check_name(loaded, &["app"], "`app`", &project.app)?;
     if let Some(base) = &project.base {
-        label(loaded, &["base"], "`base`", base)?;
+        check_name(loaded, &["base"], "`base`", base)?;
     }
     if project.services.is_empty() {
         return Err(Error::usage("`services` is empty, expected at least one service")
@@ -19,7 +18,7 @@ pub fn check(loaded: &Loaded) -> Result<()> {
             .hint("for example: services: {web: {manifests: k8s/}}"));
     }
     for (name, service) in &project.services {
-        label(loaded, &["services", name], "the service's name", name)?;
+        check_name(loaded, &["services", name], "the service's name", name)?;
         check_source(loaded, name, service)?;
         check_needs(loaded, name, service)?;
         if let Some(image) = &service.image {
@@ -30,11 +29,11 @@ pub fn check(loaded: &Loaded) -> Result<()> {
     check_profiles(loaded)
 }
 
-fn label(loaded: &Loaded, path: &[&str], what: &str, text: &str) -> Result<()> {
-    names::check_label(text).map_err(|why| {
+fn check_name(loaded: &Loaded, path: &[&str], what: &str, text: &str) -> Result<()> {
+    label::check_label(text).map_err(|why| {
         Error::usage(format!("{what} \"{text}\" {why}"))
             .at(loaded.place(path))
-            .maybe_hint(names::label_from(text).map(|legal| format!("for example: {legal}")))
+            .maybe_hint(label::label_from(text).map(|legal| format!("for example: {legal}")))
     })
 }
 

@@ -1,4 +1,4 @@
-//! Names as Kubernetes allows them (RFC 1123, RFC 1035).
+//! DNS labels (RFC 1123), the form of every name that people choose here.
 
 /// The longest DNS label, in bytes.
 pub const LABEL_MAX: usize = 63;
