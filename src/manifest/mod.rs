@@ -3,6 +3,8 @@
 
 pub mod labels;
 mod object;
+mod snippet;
+pub mod template;
 pub mod yaml;
 
 pub use object::*;
