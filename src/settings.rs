@@ -349,7 +349,7 @@ fn insert_path(vars: &mut Vars, name: &str, value: &str) -> Result<()> {
     for part in parts {
         place = crate::manifest::as_map(place)
             .entry(part.to_owned())
-            .or_default();
+            .or_insert_with(|| serde_json::Map::new().into());
     }
     *place = serde_json::Value::from(value);
     Ok(())

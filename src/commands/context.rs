@@ -1,8 +1,9 @@
 //! What every command is given.
 
 use crate::cli::Globals;
+use crate::cluster::{Cluster, ConnectOptions};
 use crate::error::{Error, Result};
-use crate::local::git::Git;
+use crate::local::Git;
 use crate::project::Loaded;
 use crate::settings::{Basics, Settings};
 use crate::ui::Ui;
@@ -45,5 +46,14 @@ impl Context {
             settings.profile.origin,
         ));
         Ok(settings)
+    }
+
+    /// Connects to the cluster of the chosen context. Nothing is written by it.
+    pub async fn connect(&self) -> Result<Cluster> {
+        let options = ConnectOptions {
+            context: self.basics.context.clone(),
+            ..ConnectOptions::default()
+        };
+        Cluster::connect(&options).await
     }
 }

@@ -5,10 +5,13 @@
 //! go-yaml, while `dev.yaml` is read into types by the crate itself.
 
 mod compose;
+mod locate;
 mod path;
 mod scalar;
 #[cfg(test)]
 mod tests;
+
+pub use locate::locate;
 
 use std::path::Path;
 
