@@ -198,7 +198,7 @@ mod tests {
         );
         assert_eq!(
             error.to_string(),
-            "dev.yaml:3:30: service \"web\" needs \"reviws\", which is no service"
+            "dev.yaml:3:31: service \"web\" needs \"reviws\", which is no service"
         );
         assert_eq!(error.hints(), ["did you mean \"reviews\"?"]);
     }
