@@ -86,6 +86,12 @@ pub fn documents(text: &str, file: &Path) -> Result<Vec<Document>> {
     Ok(documents)
 }
 
+/// The place (line and column from 1) of the value that `keys` lead to, from the mapping that begins on `line` of a
+/// text; where the path ends early, of the last key that is there. For errors about what was read.
+pub fn locate(text: &str, line: usize, keys: &[&str]) -> Option<(usize, usize)> {
+    path::locate(text.strip_prefix('\u{feff}').unwrap_or(text), line, keys)
+}
+
 /// `v1` `List`, and the typed lists that `kubectl get -o yaml` and clients write (`DeploymentList`).
 fn is_list(value: &Value) -> bool {
     let kind = value["kind"].as_str().unwrap_or_default();
