@@ -132,9 +132,35 @@ impl BuiltImage {
         })
     }
 
+    /// The same image, which keeps a temporary directory as long as it lives: its layers lie in it.
+    #[must_use]
+    pub fn keeping(mut self, dir: tempfile::TempDir) -> Self {
+        let dir = Arc::new(dir);
+        for layer in &mut self.layers {
+            if let Source::File { keep, .. } = &mut layer.source
+                && keep.is_none()
+            {
+                *keep = Some(Arc::clone(&dir));
+            }
+        }
+        self
+    }
+
     /// `sha256:…` of the manifest.
     pub fn digest(&self) -> &str {
         &self.manifest.descriptor.digest
+    }
+
+    /// The configuration as JSON. `what` names the image in errors.
+    pub fn config_value(&self, what: &str) -> Result<serde_json::Value> {
+        let Source::Memory(bytes) = &self.config.source else {
+            return Err(Error::failed(format!(
+                "the configuration of {what} was not read"
+            )));
+        };
+        serde_json::from_slice(bytes).map_err(|cause| {
+            Error::failed(format!("{what} has a broken configuration")).caused_by(&cause)
+        })
     }
 
     /// The bytes of configuration and layers together.
@@ -156,7 +182,12 @@ pub fn hex(bytes: &[u8]) -> String {
     ];
     bytes
         .iter()
-        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+        .flat_map(|byte| {
+            [
+                DIGITS[usize::from(byte >> 4)],
+                DIGITS[usize::from(byte & 15)],
+            ]
+        })
         .collect()
 }
 

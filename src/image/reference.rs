@@ -21,8 +21,9 @@ impl Registry {
     /// Registries on the loopback interface are spoken to without TLS anyway, as every engine does.
     pub fn parse(text: &str) -> Result<Self> {
         let wrong = |why: &str| {
-            Error::usage(format!("`registry: {text}`: {why}"))
-                .hint("write HOST[:PORT][/PATH], such as localhost:5000 or registry.example.com/team")
+            Error::usage(format!("`registry: {text}`: {why}")).hint(
+                "write HOST[:PORT][/PATH], such as localhost:5000 or registry.example.com/team",
+            )
         };
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (Some(scheme), rest),
@@ -99,7 +100,9 @@ pub fn image_reference(registry: Option<&Registry>, name: &str, tag: &str) -> Re
     check_repository(repository).map_err(|why| wrong(&why))?;
     let path = registry.and_then(|registry| registry.path.as_deref());
     let repository = match path {
-        Some(path) if !repository.starts_with(&format!("{path}/")) => format!("{path}/{repository}"),
+        Some(path) if !repository.starts_with(&format!("{path}/")) => {
+            format!("{path}/{repository}")
+        }
         Some(_) | None => repository.to_owned(),
     };
     if repository.len() > 255 {
@@ -182,7 +185,9 @@ fn check_component(component: &str) -> Result<(), String> {
         }
     }
     if !component.starts_with(word) || !component.ends_with(word) {
-        return Err(format!("\"{component}\" must begin and end with a letter or digit"));
+        return Err(format!(
+            "\"{component}\" must begin and end with a letter or digit"
+        ));
     }
     let separators = component
         .split(word)
@@ -208,13 +213,25 @@ mod tests {
     #[test]
     fn registry_name_and_tag_make_a_reference() {
         for (registry, name, expected) in [
-            (Some("localhost:5000"), "bookshop/web", "localhost:5000/bookshop/web:t"),
+            (
+                Some("localhost:5000"),
+                "bookshop/web",
+                "localhost:5000/bookshop/web:t",
+            ),
             (Some("r.example/team/"), "web", "r.example/team/web:t"),
-            (Some("r.example/team"), "r.example/team/web", "r.example/team/web:t"),
+            (
+                Some("r.example/team"),
+                "r.example/team/web",
+                "r.example/team/web:t",
+            ),
             (Some("http://10.0.0.1:5000"), "web", "10.0.0.1:5000/web:t"),
             (None, "bookshop/web", "localhost/bookshop/web:t"),
             (None, "r.example:5000/web", "r.example:5000/web:t"),
-            (Some("docker.io/someone"), "a.b_c__d---e", "docker.io/someone/a.b_c__d---e:t"),
+            (
+                Some("docker.io/someone"),
+                "a.b_c__d---e",
+                "docker.io/someone/a.b_c__d---e:t",
+            ),
         ] {
             let reference = full(registry, name).unwrap();
             assert_eq!(reference, expected);
@@ -234,7 +251,11 @@ mod tests {
             ("localhost.example", false),
             ("https://localhost:5000", false),
         ] {
-            assert_eq!(Registry::parse(registry).unwrap().plain_http(), plain, "{registry}");
+            assert_eq!(
+                Registry::parse(registry).unwrap().plain_http(),
+                plain,
+                "{registry}"
+            );
         }
     }
 
