@@ -1,0 +1,17 @@
+//! `dev deploy`
+
+use clap::Args;
+
+use super::Context;
+use crate::error::Result;
+
+/// x
+#[derive(Args, Debug)]
+pub struct Deploy {}
+
+impl Deploy {
+    /// x
+    pub async fn run(self, _context: &Context) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! `dev validate`
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Context;
+use crate::environment::{self, Scope};
+use crate::error::Result;
+
+/// Check dev.yaml and everything it names, without a cluster
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  dev validate                 dev.yaml, templates, manifests, names, references
+  dev validate -o json         for editors and CI
+
+It renders every service for your environment and for the base, and writes nothing. Services that are
+`live: true` need a cluster and are left out.")]
+pub struct Validate {}
+
+#[derive(Serialize)]
+struct Report {
+    file: std::path::PathBuf,
+    services: usize,
+    objects: usize,
+    left_out: Vec<String>,
+}
+
+impl Validate {
+    /// Renders everything and says what was found.
+    pub async fn run(self, context: &Context) -> Result<()> {
+        let settings = context.settings()?;
+        let mut scope = Scope::choose(&settings, &[], false)?;
+        let left_out = scope.leave_out_live(&settings);
+        let rendered = environment::render(&settings, &scope, &context.ui).await?;
+        if settings.base.is_some() {
+            environment::render(&settings, &scope.of_base(&settings)?, &context.ui).await?;
+        }
+        let report = Report {
+            file: settings.project.file.clone(),
+            services: settings.project.project.services.len(),
+            objects: rendered.objects().count(),
+            left_out,
+        };
+        rendered.tell(&context.ui);
+        context.ui.data(&report, |report| {
+            let mut text = format!(
+                "{} is valid: {} services, {} objects",
+                report.file.display(),
+                report.services,
+                report.objects
+            );
+            if !report.left_out.is_empty() {
+                text.push_str(&format!(
+                    "\nnot checked, because they are copied from what runs in the base: {}",
+                    report.left_out.join(", ")
+                ));
+            }
+            text
+        })
+    }
+}
