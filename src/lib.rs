@@ -8,7 +8,7 @@ pub mod cluster;
 pub mod commands;
 pub mod environment;
 pub mod error;
-// pub mod image;
+pub mod image;
 pub mod local;
 pub mod manifest;
 pub mod plan;
