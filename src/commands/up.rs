@@ -65,7 +65,6 @@ pub async fn apply(
         prune: !flags.no_prune,
         wait: !flags.no_wait,
         timeout: settings.basics.timeout,
-        yes: settings.basics.yes,
     };
     if flags.dry_run {
         let plan = preview(settings, scope, &cluster, &options, &context.ui).await?;

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Context;
-use crate::environment::{self, Scope};
+use crate::environment::{self, Scope, ServiceImages};
 use crate::error::Result;
 
 /// Check dev.yaml and everything it names, without a cluster
@@ -31,14 +31,18 @@ impl Validate {
         let settings = context.settings()?;
         let mut scope = Scope::choose(&settings, &[], false)?;
         let left_out = scope.leave_out_live(&settings);
-        let rendered = environment::render(&settings, &scope, &context.ui).await?;
+        let images = ServiceImages::plan(&settings, &scope).await?;
+        let render = async |scope: &Scope| {
+            environment::render(&settings, scope, &images, None, &context.ui).await
+        };
+        let rendered = render(&scope).await?;
         if settings.base.is_some() {
-            environment::render(&settings, &scope.of_base(&settings)?, &context.ui).await?;
+            render(&scope.of_base(&settings)?).await?;
         }
         let report = Report {
             file: settings.project.file.clone(),
             services: settings.project.project.services.len(),
-            objects: rendered.objects().count(),
+            objects: rendered.objects.len(),
             left_out,
         };
         rendered.tell(&context.ui);

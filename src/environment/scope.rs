@@ -66,6 +66,14 @@ impl Scope {
         Ok(scope)
     }
 
+    /// Whether a service is copied from what runs in the base.
+    pub fn has_live(&self, settings: &Settings) -> bool {
+        let services = &settings.project.project.services;
+        self.services
+            .iter()
+            .any(|name| services.get(name).is_some_and(|service| service.live))
+    }
+
     /// Takes the services that are copied from the base out, and returns their names.
     pub fn leave_out_live(&mut self, settings: &Settings) -> Vec<String> {
         let services = &settings.project.project.services;
