@@ -59,7 +59,10 @@ fn directory(dir: &Path, root: &Path) -> Result<Vec<PathBuf>> {
             "{} holds a kustomization, which is no list of manifests",
             dir.display()
         ))
-        .hint(format!("say kustomize: {} in place of manifests:", dir.display())));
+        .hint(format!(
+            "say kustomize: {} in place of manifests:",
+            dir.display()
+        )));
     }
     if files.is_empty() {
         return Err(Error::usage(format!(
@@ -88,7 +91,9 @@ fn glob(pattern: &str, root: &Path) -> Result<Vec<PathBuf>> {
     let fixed: PathBuf = Path::new(clean)
         .components()
         .take_while(|part| {
-            part.as_os_str().to_str().is_some_and(|part| !part.contains(['*', '?', '[', '{']))
+            part.as_os_str()
+                .to_str()
+                .is_some_and(|part| !part.contains(['*', '?', '[', '{']))
         })
         .collect();
     let walk = WalkBuilder::new(root.join(&fixed))
@@ -105,7 +110,8 @@ fn glob(pattern: &str, root: &Path) -> Result<Vec<PathBuf>> {
     if files.is_empty() {
         let error = Error::usage(format!("no file matches \"{pattern}\""));
         return Err(if root.join(&fixed).is_dir() {
-            error.hint("\"*\" stays within one directory, \"**\" does not; hidden files are skipped")
+            error
+                .hint("\"*\" stays within one directory, \"**\" does not; hidden files are skipped")
         } else {
             error.cause(format!("there is no directory {}", fixed.display()))
         });
@@ -145,8 +151,14 @@ mod tests {
     fn tree() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for file in [
-            "web/k8s/b.yaml", "web/k8s/a.yml", "web/k8s/c.json", "web/k8s/.hidden.yaml", "web/k8s/notes.txt",
-            "web/k8s/deep/d.yaml", "over/kustomization.yaml", "empty/readme.md",
+            "web/k8s/b.yaml",
+            "web/k8s/a.yml",
+            "web/k8s/c.json",
+            "web/k8s/.hidden.yaml",
+            "web/k8s/notes.txt",
+            "web/k8s/deep/d.yaml",
+            "over/kustomization.yaml",
+            "empty/readme.md",
         ] {
             let path = dir.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -168,7 +180,10 @@ mod tests {
             names(&dir, &["web/k8s/c.json", "web/k8s/"]).unwrap(),
             ["web/k8s/c.json", "web/k8s/a.yml", "web/k8s/b.yaml"]
         );
-        assert_eq!(names(&dir, &["web/k8s/*.yaml"]).unwrap(), ["web/k8s/b.yaml"]);
+        assert_eq!(
+            names(&dir, &["web/k8s/*.yaml"]).unwrap(),
+            ["web/k8s/b.yaml"]
+        );
         assert_eq!(
             names(&dir, &["./web/**/*.y*ml"]).unwrap(),
             ["web/k8s/a.yml", "web/k8s/b.yaml", "web/k8s/deep/d.yaml"]
@@ -179,9 +194,21 @@ mod tests {
     fn what_names_nothing_is_an_error_with_the_nearest_name() {
         let dir = tree();
         let cases = [
-            ("web/k9s/b.yaml", "there is no file or directory web/k9s/b.yaml", "did you mean \"k8s\"?"),
-            ("web/k8s/bb.yaml", "there is no file", "did you mean \"b.yaml\"?"),
-            ("web/*.toml", "no file matches", "stays within one directory"),
+            (
+                "web/k9s/b.yaml",
+                "there is no file or directory web/k9s/b.yaml",
+                "did you mean \"k8s\"?",
+            ),
+            (
+                "web/k8s/bb.yaml",
+                "there is no file",
+                "did you mean \"b.yaml\"?",
+            ),
+            (
+                "web/*.toml",
+                "no file matches",
+                "stays within one directory",
+            ),
             ("nope/*.yaml", "no file matches", ""),
             ("over", "holds a kustomization", "say kustomize: over"),
             ("empty/", "holds no *.yaml", ""),
@@ -190,7 +217,10 @@ mod tests {
         for (entry, words, hint) in cases {
             let error = names(&dir, &[entry]).expect_err(entry);
             assert!(error.message().contains(words), "{entry}: {error:?}");
-            assert!(hint.is_empty() || error.hints().iter().any(|h| h.contains(hint)), "{error:?}");
+            assert!(
+                hint.is_empty() || error.hints().iter().any(|h| h.contains(hint)),
+                "{error:?}"
+            );
         }
     }
 }

@@ -31,8 +31,12 @@ pub(super) async fn load(
 ) -> Result<Loaded> {
     let local = root.join(&helm.chart).exists();
     if !local && helm.chart.starts_with(['.', '/']) {
-        return Err(Error::usage(format!("helm: there is no chart at {}", helm.chart))
-            .hint(format!("paths are relative to {}, the directory of dev.yaml", root.display())));
+        return Err(
+            Error::usage(format!("helm: there is no chart at {}", helm.chart)).hint(format!(
+                "paths are relative to {}, the directory of dev.yaml",
+                root.display()
+            )),
+        );
     }
     let private = tempfile::Builder::new()
         .prefix("dev-helm-")
@@ -66,8 +70,10 @@ pub(super) async fn load(
         .await
         .map_err(explain)?
         .ok_or_else(|| {
-            Error::usage(format!("service {service} is a Helm chart, and the program helm is not installed"))
-                .hint("see https://helm.sh/docs/intro/install/")
+            Error::usage(format!(
+                "service {service} is a Helm chart, and the program helm is not installed"
+            ))
+            .hint("see https://helm.sh/docs/intro/install/")
         })?;
     for line in output.stderr.lines().filter(|line| !line.trim().is_empty()) {
         ui.detail(format!("helm: {line}"));
@@ -112,7 +118,9 @@ fn name_sources(manifests: &mut [Manifest], output: &str, chart: &Path, local: b
         let before = sources.partition_point(|(number, _)| Some(*number) < line);
         let source = before.checked_sub(1).map(|at| sources[at].1);
         // The first part is the chart's name, which need not be the directory's.
-        let below = source.and_then(|source| source.split_once('/')).map(|(_, below)| below);
+        let below = source
+            .and_then(|source| source.split_once('/'))
+            .map(|(_, below)| below);
         manifest.origin.place = Some(match (below, source) {
             (Some(below), _) if local && chart.extension().is_none_or(|e| e != "tgz") => {
                 Place::file(chart.join(below))
@@ -129,7 +137,12 @@ fn select(manifests: Vec<Manifest>, hooks: HelmHooks, service: &str) -> Result<L
     for mut manifest in manifests {
         let events: Vec<String> = manifest
             .annotation(HOOK)
-            .map(|events| events.split(',').map(|event| event.trim().to_owned()).collect())
+            .map(|events| {
+                events
+                    .split(',')
+                    .map(|event| event.trim().to_owned())
+                    .collect()
+            })
             .unwrap_or_default();
         let mut note = |text: String| {
             loaded.notes.push(Note {
@@ -147,23 +160,32 @@ fn select(manifests: Vec<Manifest>, hooks: HelmHooks, service: &str) -> Result<L
         }
         let shown = events.join(",");
         let is_test = events.iter().all(|event| event.starts_with("test"));
-        let applies = events
-            .iter()
-            .any(|event| matches!(event.as_str(), "pre-install" | "post-install" | "pre-upgrade" | "post-upgrade"));
+        let applies = events.iter().any(|event| {
+            matches!(
+                event.as_str(),
+                "pre-install" | "post-install" | "pre-upgrade" | "post-upgrade"
+            )
+        });
         if is_test {
             note("Helm test left out".to_owned());
             continue;
         }
         match hooks {
             HelmHooks::Skip => {
-                note(format!("Helm hook ({shown}) left out; hooks: run in dev.yaml applies it"));
+                note(format!(
+                    "Helm hook ({shown}) left out; hooks: run in dev.yaml applies it"
+                ));
             }
             HelmHooks::Run if applies => {
-                note(format!("Helm hook ({shown}) applied like any other object, in no order with the rest"));
+                note(format!(
+                    "Helm hook ({shown}) applied like any other object, in no order with the rest"
+                ));
                 strip_hook(&mut manifest.value);
                 loaded.manifests.push(manifest);
             }
-            HelmHooks::Run => note(format!("Helm hook ({shown}) left out: it is for removal or rollback")),
+            HelmHooks::Run => note(format!(
+                "Helm hook ({shown}) left out: it is for removal or rollback"
+            )),
             HelmHooks::Refuse => {
                 let error = Error::usage(format!(
                     "the chart of service {service} has the hook {} ({shown}), and hooks: refuse",

@@ -44,7 +44,11 @@ pub async fn load(
         return Err(Error::usage(format!("service {name} has no manifests"))
             .hint("give it one of manifests:, helm:, kustomize: or live: true"));
     };
-    let (entries, root, name) = (entries.as_slice().to_vec(), root.to_owned(), name.to_owned());
+    let (entries, root, name) = (
+        entries.as_slice().to_vec(),
+        root.to_owned(),
+        name.to_owned(),
+    );
     let work = move || read_files(&entries, &root, &name, &renderer);
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,

@@ -10,10 +10,13 @@ pub mod names;
 mod note;
 mod object;
 mod program;
+pub mod references;
 mod snippet;
 pub mod template;
 mod text;
+pub mod transform;
 pub mod validate;
+mod walk;
 pub mod yaml;
 
 pub use load::*;

@@ -108,14 +108,26 @@ mod tests {
 
     #[test]
     fn names_follow_the_rules_of_their_kind() {
-        let legal = [("Service", "a1"), ("ConfigMap", "a.b-c"), ("ConfigMap", "1a"), ("Role", "system:Auth x")];
+        let legal = [
+            ("Service", "a1"),
+            ("ConfigMap", "a.b-c"),
+            ("ConfigMap", "1a"),
+            ("Role", "system:Auth x"),
+        ];
         for (kind, name) in legal {
             assert_eq!(check(kind, name), Ok(()), "{kind} {name}");
         }
         let long = "a".repeat(64);
         let illegal = [
-            ("Service", "1a"), ("Service", "a.b"), ("Service", "a-"), ("ConfigMap", "A"), ("ConfigMap", "a..b"),
-            ("ConfigMap", "a_b"), ("Role", "a/b"), ("Service", &long), ("StatefulSet", &long[..53]),
+            ("Service", "1a"),
+            ("Service", "a.b"),
+            ("Service", "a-"),
+            ("ConfigMap", "A"),
+            ("ConfigMap", "a..b"),
+            ("ConfigMap", "a_b"),
+            ("Role", "a/b"),
+            ("Service", &long),
+            ("StatefulSet", &long[..53]),
         ];
         for (kind, name) in illegal {
             assert!(check(kind, name).is_err(), "{kind} {name}");

@@ -43,6 +43,10 @@ pub struct Skipped {
 
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} left out: {}", self.service, self.key, self.reason)
+        write!(
+            f,
+            "{}: {} left out: {}",
+            self.service, self.key, self.reason
+        )
     }
 }

@@ -43,7 +43,10 @@ pub(super) async fn run<S: AsRef<OsStr>>(
             format!(" {}", verb.as_ref().to_string_lossy())
         });
         let mut error = Error::usage(format!("{program}{verb} failed: {}", output.status));
-        let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+        let lines: Vec<&str> = stderr
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
         for line in &lines[lines.len().saturating_sub(8)..] {
             error = error.cause((*line).to_owned());
         }

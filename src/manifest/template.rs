@@ -124,9 +124,12 @@ impl Renderer {
         error = if line == 0 {
             error.at(Place::file(file))
         } else {
-            error
-                .at(Place::at(file, line, column))
-                .snippet(snippet(text, line, column, length.max(1)))
+            error.at(Place::at(file, line, column)).snippet(snippet(
+                text,
+                line,
+                column,
+                length.max(1),
+            ))
         };
         if let Some(name) = between(message, "`") {
             error = error.maybe_hint(did_you_mean(name, valid.iter().copied()));
@@ -149,7 +152,9 @@ fn engine() -> &'static Tera {
         tera.register_filter("quote", quote);
         tera.register_filter("to_json", to_json);
         tera.register_filter("to_yaml", to_yaml);
-        tera.register_filter("b64encode", |text: &str, _: Kwargs, _: &State| STANDARD.encode(text));
+        tera.register_filter("b64encode", |text: &str, _: Kwargs, _: &State| {
+            STANDARD.encode(text)
+        });
         tera.register_filter("b64decode", b64decode);
         tera
     })
@@ -217,7 +222,14 @@ fn foreign_template(line: &str, cause: &tera::Error) -> Option<String> {
         return Some("this is a Helm template: name its chart as helm: in dev.yaml".to_owned());
     }
     let syntax = matches!(cause.kind(), ErrorKind::SyntaxError(_));
-    let foreign = ["$", "{{workflow.", "{{inputs.", "{{ workflow.", "{{ inputs.", "{{ ."];
+    let foreign = [
+        "$",
+        "{{workflow.",
+        "{{inputs.",
+        "{{ workflow.",
+        "{{ inputs.",
+        "{{ .",
+    ];
     (syntax || foreign.iter().any(|sign| line.contains(sign))).then(|| {
         format!(
             "braces meant for another program go between {{% raw %}} and {{% endraw %}}, or make \"{PLAIN}\" the \
@@ -258,9 +270,18 @@ mod tests {
             ("{{ vars.list | to_json }}", r#"[1,{"a":"b\nc"}]"#),
             ("{{ vars.greeting | b64encode }}", "aGk="),
             ("{{ \"aGk=\" | b64decode }}", "hi"),
-            ("a:\n  {{ vars.list | to_yaml | indent(width=2) }}", "a:\n  - 1\n  - a: |-\n      b\n      c"),
-            ("{% if vars.debug %}x{% endif %}{{ vars.debug | default(value=1) }}", "1"),
-            ("{% raw %}{{ $labels.pod }}{% endraw %}", "{{ $labels.pod }}"),
+            (
+                "a:\n  {{ vars.list | to_yaml | indent(width=2) }}",
+                "a:\n  - 1\n  - a: |-\n      b\n      c",
+            ),
+            (
+                "{% if vars.debug %}x{% endif %}{{ vars.debug | default(value=1) }}",
+                "1",
+            ),
+            (
+                "{% raw %}{{ $labels.pod }}{% endraw %}",
+                "{{ $labels.pod }}",
+            ),
             ("# dev:plain\n{{ $x }}", "# dev:plain\n{{ $x }}"),
             ("a: {b: <c>}", "a: {b: <c>}"),
         ];
@@ -272,11 +293,36 @@ mod tests {
     #[test]
     fn errors_name_place_and_nearest_name() {
         let cases = [
-            ("a: b\nc: {{ vars.greting }}", "k8s/web.yaml:2:12", "Field `greting` is not defined", "did you mean \"greeting\"?"),
-            ("{{ ap }}", ":1:4", "Variable `ap` is not defined", "did you mean \"app\"?"),
-            ("{{ image }}", ":1:4", "Variable `image` is not defined", "the service has no image in dev.yaml"),
-            ("{{ $labels.pod }}", ":1:4", "Unexpected character", "% raw %"),
-            ("{{ .Values.x }}", ":1:4", "Found `.`", "this is a Helm template"),
+            (
+                "a: b\nc: {{ vars.greting }}",
+                "k8s/web.yaml:2:12",
+                "Field `greting` is not defined",
+                "did you mean \"greeting\"?",
+            ),
+            (
+                "{{ ap }}",
+                ":1:4",
+                "Variable `ap` is not defined",
+                "did you mean \"app\"?",
+            ),
+            (
+                "{{ image }}",
+                ":1:4",
+                "Variable `image` is not defined",
+                "the service has no image in dev.yaml",
+            ),
+            (
+                "{{ $labels.pod }}",
+                ":1:4",
+                "Unexpected character",
+                "% raw %",
+            ),
+            (
+                "{{ .Values.x }}",
+                ":1:4",
+                "Found `.`",
+                "this is a Helm template",
+            ),
             ("{{ app | foo }}", ":1:10", "Unknown filter `foo`", ""),
             ("{% if app %}", ":1:", "Unexpected end of input", "% raw %"),
             ("{{ images['reviews'] }}", ":1:4", "undefined", ""),
@@ -285,8 +331,14 @@ mod tests {
             let error = render(text).expect_err(text);
             assert!(error.to_string().contains(place), "{error:?}");
             assert!(error.message().contains(words), "{error:?}");
-            assert!(hint.is_empty() || error.hints().iter().any(|h| h.contains(hint)), "{error:?}");
-            assert!(error.snippet_text().is_some_and(|s| s.contains('^')), "{error:?}");
+            assert!(
+                hint.is_empty() || error.hints().iter().any(|h| h.contains(hint)),
+                "{error:?}"
+            );
+            assert!(
+                error.snippet_text().is_some_and(|s| s.contains('^')),
+                "{error:?}"
+            );
         }
     }
 

@@ -9,7 +9,12 @@ use super::{Manifest, Origin, validate, yaml};
 use crate::error::{Error, Place, Result};
 
 /// Reads a file and gives its objects. `file` is relative to `root`, and is how errors name it.
-pub fn objects(file: &Path, root: &Path, service: &str, renderer: &Renderer) -> Result<Vec<Manifest>> {
+pub fn objects(
+    file: &Path,
+    root: &Path,
+    service: &str,
+    renderer: &Renderer,
+) -> Result<Vec<Manifest>> {
     let source = read(file, root)?;
     let rendered = renderer.render(&source, file)?;
     let lines = Lines::of(&source, &rendered);
@@ -21,7 +26,11 @@ pub fn read(file: &Path, root: &Path) -> Result<String> {
     let bytes = std::fs::read(root.join(file)).map_err(|cause| Error::io("read", file, &cause))?;
     String::from_utf8(bytes).map_err(|cause| {
         let at = cause.utf8_error().valid_up_to();
-        let line = cause.as_bytes()[..at].iter().filter(|&&b| b == b'\n').count() + 1;
+        let line = cause.as_bytes()[..at]
+            .iter()
+            .filter(|&&b| b == b'\n')
+            .count()
+            + 1;
         Error::usage("the file is not UTF-8 text").at(Place::at(file, line, 1))
     })
 }
@@ -88,9 +97,9 @@ pub fn parse(text: &str, file: &Path, service: &str, lines: Lines) -> Result<Vec
 fn relocate(error: Error, file: &Path, lines: Lines) -> Error {
     let line = error.place().and_then(|place| place.line);
     match (lines, line) {
-        (Lines::Moved, Some(line)) => error
-            .at(Place::file(PathBuf::from(file)))
-            .hint(format!("line {line} of the rendered text, which is what is shown; see it with: dev render")),
+        (Lines::Moved, Some(line)) => error.at(Place::file(PathBuf::from(file))).hint(format!(
+            "line {line} of the rendered text, which is what is shown; see it with: dev render"
+        )),
         _ => error,
     }
 }

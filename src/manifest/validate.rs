@@ -37,8 +37,11 @@ impl Problem {
 /// Checks `apiVersion`, `kind`, the name, and that labels, annotations, ConfigMap data and environment values are text.
 pub fn check(value: &Value) -> Result<(), Problem> {
     let Some(object) = value.as_object() else {
-        return Err(Problem::new(&[], format!("a Kubernetes object is a mapping, found {}", show(value)))
-            .hint("each document needs apiVersion, kind and metadata"));
+        return Err(Problem::new(
+            &[],
+            format!("a Kubernetes object is a mapping, found {}", show(value)),
+        )
+        .hint("each document needs apiVersion, kind and metadata"));
     };
     let api_version = text(value, &["apiVersion"])?;
     let kind = text(value, &["kind"])?;
@@ -49,12 +52,18 @@ pub fn check(value: &Value) -> Result<(), Problem> {
         ));
     }
     if !names::is_kind(kind) {
-        return Err(Problem::new(&["kind"], format!("kind \"{kind}\" is no name of a kind")));
+        return Err(Problem::new(
+            &["kind"],
+            format!("kind \"{kind}\" is no name of a kind"),
+        ));
     }
     match object.get("metadata") {
         Some(Value::Object(_)) => {}
         Some(other) => {
-            return Err(Problem::new(&["metadata"], format!("metadata must be a mapping, found {}", show(other))));
+            return Err(Problem::new(
+                &["metadata"],
+                format!("metadata must be a mapping, found {}", show(other)),
+            ));
         }
         None => {
             let near = object.keys().map(String::as_str);
@@ -124,8 +133,10 @@ fn text<'a>(value: &'a Value, path: &[&str]) -> Result<&'a str, Problem> {
         Value::String(text) if !text.is_empty() => Ok(text),
         Value::Null => Err(Problem::new(path, format!("{shown} is empty"))),
         Value::String(_) => Err(Problem::new(path, format!("{shown} is empty"))),
-        other => Err(Problem::new(path, format!("{shown} must be text, found {}", show(other)))
-            .hint(format!("quote it: \"{}\"", plain(other)))),
+        other => Err(
+            Problem::new(path, format!("{shown} must be text, found {}", show(other)))
+                .hint(format!("quote it: \"{}\"", plain(other))),
+        ),
     }
 }
 
@@ -156,7 +167,10 @@ fn texts(value: &Value, path: &[&str]) -> Result<(), Problem> {
             }
             Ok(())
         }
-        other => Err(Problem::new(path, format!("{shown} must be a mapping, found {}", show(other)))),
+        other => Err(Problem::new(
+            path,
+            format!("{shown} must be a mapping, found {}", show(other)),
+        )),
     }
 }
 
@@ -183,7 +197,12 @@ pub fn check_unique(manifests: &[Manifest]) -> Result<()> {
     let mut seen: HashMap<(String, String, Option<String>, String), &Manifest> = HashMap::new();
     for manifest in manifests {
         let key = manifest.key();
-        let identity = (key.group().to_owned(), key.kind.clone(), key.namespace.clone(), key.name.clone());
+        let identity = (
+            key.group().to_owned(),
+            key.kind.clone(),
+            key.namespace.clone(),
+            key.name.clone(),
+        );
         let Some(first) = seen.insert(identity, manifest) else {
             continue;
         };
@@ -193,11 +212,13 @@ pub fn check_unique(manifests: &[Manifest]) -> Result<()> {
         if let Some(place) = &manifest.origin.place {
             error = error.at(place.clone());
         }
-        return Err(error.hint(if first.origin.service == manifest.origin.service {
-            "give one of them another name, or remove one"
-        } else {
-            "objects that services share belong to one of them; the others name it under needs:"
-        }));
+        return Err(
+            error.hint(if first.origin.service == manifest.origin.service {
+                "give one of them another name, or remove one"
+            } else {
+                "objects that services share belong to one of them; the others name it under needs:"
+            }),
+        );
     }
     Ok(())
 }
@@ -222,24 +243,79 @@ mod tests {
         let cases = [
             (json!([1]), "a Kubernetes object is a mapping", ""),
             (json!({"kind": "A"}), "apiVersion is missing", ""),
-            (json!({"apiversion": "v1", "kind": "A"}), "apiVersion is missing", "is \"apiversion\" meant"),
-            (json!({"apiVersion": "v1/x/y", "kind": "A"}), "is not VERSION or GROUP/VERSION", ""),
-            (json!({"apiVersion": "v1", "kind": 5}), "kind must be text, found the number 5", "quote it"),
-            (json!({"apiVersion": "v1", "kind": "A b"}), "no name of a kind", ""),
-            (json!({"apiVersion": "v1", "kind": "A"}), "A has no metadata", ""),
-            (json!({"apiVersion": "v1", "kind": "A", "metdata": {}}), "A has no metadata", "did you mean \"metadata\"?"),
-            (json!({"apiVersion": "v1", "kind": "A", "metadata": {"generateName": "a-"}}), "uses generateName", "give it metadata.name"),
-            (json!({"apiVersion": "v1", "kind": "A", "metadata": {"name": null}}), "metadata.name is empty", ""),
-            (json!({"apiVersion": "v1", "kind": "A", "metadata": {"name": 12}}), "metadata.name must be text, found the number 12", "quote it: \"12\""),
-            (json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "A_b"}}), "A_b", ""),
-            (json!({"apiVersion": "v1", "kind": "A", "metadata": {"name": "a", "namespace": "A b"}}), "is no DNS label", ""),
-            (json!({"apiVersion": "v1", "kind": "A", "metadata": {"name": "a", "labels": {"on": true}}}), "metadata.labels.on must be text, found the boolean true", "quote it: \"true\""),
-            (json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"port": 80}}), "data.port must be text", "quote it: \"80\""),
+            (
+                json!({"apiversion": "v1", "kind": "A"}),
+                "apiVersion is missing",
+                "is \"apiversion\" meant",
+            ),
+            (
+                json!({"apiVersion": "v1/x/y", "kind": "A"}),
+                "is not VERSION or GROUP/VERSION",
+                "",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": 5}),
+                "kind must be text, found the number 5",
+                "quote it",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "A b"}),
+                "no name of a kind",
+                "",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "A"}),
+                "A has no metadata",
+                "",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "A", "metdata": {}}),
+                "A has no metadata",
+                "did you mean \"metadata\"?",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "A", "metadata": {"generateName": "a-"}}),
+                "uses generateName",
+                "give it metadata.name",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "A", "metadata": {"name": null}}),
+                "metadata.name is empty",
+                "",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "A", "metadata": {"name": 12}}),
+                "metadata.name must be text, found the number 12",
+                "quote it: \"12\"",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "A_b"}}),
+                "A_b",
+                "",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "A", "metadata": {"name": "a", "namespace": "A b"}}),
+                "is no DNS label",
+                "",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "A", "metadata": {"name": "a", "labels": {"on": true}}}),
+                "metadata.labels.on must be text, found the boolean true",
+                "quote it: \"true\"",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"port": 80}}),
+                "data.port must be text",
+                "quote it: \"80\"",
+            ),
         ];
         for (value, words, hint) in cases {
             let problem = check(&value).expect_err(words);
             assert!(problem.message.contains(words), "{problem:?}");
-            assert!(problem.hint.as_deref().unwrap_or_default().contains(hint), "{problem:?}");
+            assert!(
+                problem.hint.as_deref().unwrap_or_default().contains(hint),
+                "{problem:?}"
+            );
         }
         let fine = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "system:x"}});
         assert_eq!(check(&fine), Ok(()));
@@ -260,8 +336,14 @@ mod tests {
         ])
         .unwrap_err();
         assert_eq!(error.message(), "Ingress web is defined twice");
-        assert_eq!(error.causes()[0], "first by service web at k8s/web.yaml:1:1");
-        assert_eq!(error.causes()[1], "again by service edge at k8s/web.yaml:9:1");
+        assert_eq!(
+            error.causes()[0],
+            "first by service web at k8s/web.yaml:1:1"
+        );
+        assert_eq!(
+            error.causes()[1],
+            "again by service edge at k8s/web.yaml:9:1"
+        );
         assert!(check_unique(&[make("a", 1, "x.io/v1"), make("a", 2, "y.io/v1")]).is_ok());
     }
 }

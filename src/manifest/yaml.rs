@@ -73,7 +73,10 @@ pub fn documents(text: &str, file: &Path) -> Result<Vec<Document>> {
                     Value::Array(items) => items,
                     _ => Vec::new(),
                 };
-                let lines = document.item_lines.into_iter().chain(std::iter::repeat(document.line));
+                let lines = document
+                    .item_lines
+                    .into_iter()
+                    .chain(std::iter::repeat(document.line));
                 let items = items.into_iter().zip(lines);
                 documents.extend(items.map(|(value, line)| Document { value, line }));
             }
@@ -157,7 +160,10 @@ fn value_at(text: &str, line: usize, column: usize) -> String {
     let end = match rest.chars().next() {
         Some(quote @ ('"' | '\'')) => rest[1..].find(quote).map(|at| at + 2),
         Some('[' | '{') => Some(rest.len()),
-        _ => [": ", " #", ", ", "]", "}"].iter().filter_map(|stop| rest.find(stop)).min(),
+        _ => [": ", " #", ", ", "]", "}"]
+            .iter()
+            .filter_map(|stop| rest.find(stop))
+            .min(),
     };
     let token = rest[..end.unwrap_or(rest.len())].trim_end();
     let token = token.strip_suffix(':').unwrap_or(token);
@@ -203,9 +209,10 @@ fn explain(cause: &Cause, found: &str) -> (String, Option<String>) {
             Some("remove the line with ---".to_owned()),
         ),
         Cause::UnknownAnchor { .. } => (format!("no anchor for the alias {found}"), None),
-        Cause::Message { msg, .. } if msg.contains("did not match any variant") => {
-            (format!("\"{found}\" has none of the forms that are expected here"), None)
-        }
+        Cause::Message { msg, .. } if msg.contains("did not match any variant") => (
+            format!("\"{found}\" has none of the forms that are expected here"),
+            None,
+        ),
         // The crate's own sentence serves for syntax, limits and what it adds later.
         other => {
             let render = serde_saphyr::render_options! {

@@ -24,9 +24,8 @@ pub(super) fn values(set: &BTreeMap<String, Value>, renderer: &Renderer) -> Resu
             Error::usage(format!("set: \"{name}\" is no path of a value"))
                 .hint("write it as --set takes it: a.b, a.list[0], a.dotted\\.key")
         })?;
-        insert(&mut root, &steps, typed(name, value, renderer)?).map_err(|reason| {
-            Error::usage(format!("set: \"{name}\" {reason}"))
-        })?;
+        insert(&mut root, &steps, typed(name, value, renderer)?)
+            .map_err(|reason| Error::usage(format!("set: \"{name}\" {reason}")))?;
     }
     Ok(root)
 }
@@ -41,7 +40,11 @@ fn typed(name: &str, value: &Value, renderer: &Renderer) -> Result<Value> {
     }
     let file = format!("dev.yaml (set: {name})");
     let text = renderer.render(text, Path::new(&file))?;
-    let integer = || text.parse::<i64>().ok().filter(|_| text == "0" || !text.starts_with('0'));
+    let integer = || {
+        text.parse::<i64>()
+            .ok()
+            .filter(|_| text == "0" || !text.starts_with('0'))
+    };
     Ok(match text.as_ref() {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
@@ -72,7 +75,8 @@ fn parse(name: &str) -> Option<Vec<Step>> {
                 if steps.is_empty() {
                     return None;
                 }
-                let digits: String = std::iter::from_fn(|| chars.next_if(char::is_ascii_digit)).collect();
+                let digits: String =
+                    std::iter::from_fn(|| chars.next_if(char::is_ascii_digit)).collect();
                 let index = digits.parse().ok().filter(|index| *index <= MAX_INDEX)?;
                 if chars.next() != Some(']') {
                     return None;
@@ -98,16 +102,22 @@ fn insert(at: &mut Value, steps: &[Step], value: Value) -> Result<(), &'static s
             if at.is_null() {
                 *at = Value::Object(Map::new());
             }
-            let map = at.as_object_mut().ok_or("goes into a value that another entry sets")?;
+            let map = at
+                .as_object_mut()
+                .ok_or("goes into a value that another entry sets")?;
             map.entry(key.clone()).or_insert(Value::Null)
         }
         Step::Index(index) => {
             if at.is_null() {
                 *at = Value::Array(Vec::new());
             }
-            let list = at.as_array_mut().ok_or("goes into a value that another entry sets")?;
+            let list = at
+                .as_array_mut()
+                .ok_or("goes into a value that another entry sets")?;
             if *index > list.len() {
-                return Err("leaves out an element: a list that is set replaces the chart's, so give all of it");
+                return Err(
+                    "leaves out an element: a list that is set replaces the chart's, so give all of it",
+                );
             }
             if *index == list.len() {
                 list.push(Value::Null);
@@ -153,8 +163,16 @@ mod tests {
     #[test]
     fn what_cannot_be_set_is_refused() {
         for set in [
-            json!({"a..b": 1}), json!({".a": 1}), json!({"a.": 1}), json!({"[0]": 1}), json!({"a[x]": 1}),
-            json!({"a[0": 1}), json!({"": 1}), json!({"a[1]": 1}), json!({"a": 1, "a.b": 2}), json!({"a[99999999]": 1}),
+            json!({"a..b": 1}),
+            json!({".a": 1}),
+            json!({"a.": 1}),
+            json!({"[0]": 1}),
+            json!({"a[x]": 1}),
+            json!({"a[0": 1}),
+            json!({"": 1}),
+            json!({"a[1]": 1}),
+            json!({"a": 1, "a.b": 2}),
+            json!({"a[99999999]": 1}),
             json!({"a": "{{ nope }}"}),
         ] {
             assert!(nested(set.clone()).is_err(), "{set}");

@@ -47,7 +47,10 @@ fn hooks_are_treated_as_asked_and_tests_left_out() {
     assert_eq!(names(&run), ["things.shop.io", "migrate", "web"]);
     assert_eq!(run.manifests[1].value["metadata"]["annotations"], json!({}));
     let refused = select(chart(), HelmHooks::Refuse, "web").unwrap_err();
-    assert!(refused.message().contains("has the hook Job migrate"), "{refused:?}");
+    assert!(
+        refused.message().contains("has the hook Job migrate"),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -64,7 +67,13 @@ fn the_source_comment_names_the_template() {
         .iter()
         .map(|m| m.origin.place.as_ref().unwrap().to_string())
         .collect();
-    assert_eq!(places, ["./chart/templates/a.yaml", "./chart/charts/redis/templates/b.yaml"]);
+    assert_eq!(
+        places,
+        [
+            "./chart/templates/a.yaml",
+            "./chart/charts/redis/templates/b.yaml"
+        ]
+    );
 }
 
 #[tokio::test]
@@ -79,9 +88,16 @@ async fn a_chart_that_is_not_there_is_said() {
         hooks: HelmHooks::Skip,
     };
     let renderer = Renderer::new(&Context::default()).unwrap();
-    let error = load(&helm, dir.path(), "web", "shop-try", &renderer, &Ui::silent())
-        .await
-        .unwrap_err();
+    let error = load(
+        &helm,
+        dir.path(),
+        "web",
+        "shop-try",
+        &renderer,
+        &Ui::silent(),
+    )
+    .await
+    .unwrap_err();
     assert_eq!(error.message(), "helm: there is no chart at ./nope");
 }
 

@@ -132,12 +132,7 @@ impl<'a> Composer<'a> {
         }
     }
 
-    fn node(
-        &mut self,
-        event: Event<'a>,
-        span: Span,
-        position: Position,
-    ) -> Result<Node, Fault> {
+    fn node(&mut self, event: Event<'a>, span: Span, position: Position) -> Result<Node, Fault> {
         self.nested(event, span, position, 1)
     }
 
@@ -215,7 +210,10 @@ impl<'a> Composer<'a> {
                 merged.swap_remove(at);
                 map.insert(key, node.value);
             } else if map.contains_key(&key) {
-                return Err(Fault::new(key_span, format!("the key \"{key}\" is here twice")));
+                return Err(Fault::new(
+                    key_span,
+                    format!("the key \"{key}\" is here twice"),
+                ));
             } else {
                 map.insert(key, node.value);
             }
@@ -256,7 +254,10 @@ impl<'a> Composer<'a> {
     fn pay(&mut self, cost: usize, span: Span) -> Result<(), Fault> {
         self.alias_cost += cost;
         if self.alias_cost > MAX_ALIAS_COST {
-            return Err(Fault::new(span, "anchors and aliases expand to too much data"));
+            return Err(Fault::new(
+                span,
+                "anchors and aliases expand to too much data",
+            ));
         }
         Ok(())
     }
@@ -330,7 +331,10 @@ fn merge(
 }
 
 fn not_mergeable(value: &Value, span: Span) -> Fault {
-    Fault::new(span, format!("<< takes a mapping, this is {}", kind_of(value)))
+    Fault::new(
+        span,
+        format!("<< takes a mapping, this is {}", kind_of(value)),
+    )
 }
 
 fn scalar_node(

@@ -113,7 +113,11 @@ fn begin(levels: &mut [Level], text: &str) {
 fn show(levels: &[Level], event: &Event<'_>) -> Option<String> {
     let on_key = matches!(levels.last(), Some(Level::Mapping(_, true)))
         && matches!(event, Event::Scalar(..));
-    let shown = if on_key { &levels[..levels.len() - 1] } else { levels };
+    let shown = if on_key {
+        &levels[..levels.len() - 1]
+    } else {
+        levels
+    };
     let mut path = String::new();
     for level in shown {
         match level {

@@ -36,10 +36,9 @@ fn untagged(text: &str) -> Result<Value, String> {
     let first = text.as_bytes().first().copied();
     match (first, text) {
         (_, "" | "~" | "null" | "Null" | "NULL") => Ok(Value::Null),
-        (
-            _,
-            "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON",
-        ) => Ok(Value::Bool(true)),
+        (_, "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON") => {
+            Ok(Value::Bool(true))
+        }
         (
             _,
             "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF",
@@ -170,7 +169,10 @@ mod tests {
             ("12e", json!("12e")),
             ("2001-01-01", json!("2001-01-01")),
             ("1.5e400", json!("1.5e400")),
-            ("18446744073709551615", json!(18_446_744_073_709_551_615_u64)),
+            (
+                "18446744073709551615",
+                json!(18_446_744_073_709_551_615_u64),
+            ),
             ("99999999999999999999999", json!(1e23)),
             ("~", json!(null)),
             ("=", json!("=")),

@@ -29,7 +29,10 @@ fn documents_are_split_as_kubectl_splits_them() {
     let found = documents("# c\n\n---\n\na: 1\n---\nb: 2\n", Path::new(FILE)).unwrap();
     assert_eq!(found.iter().map(|d| d.line).collect::<Vec<_>>(), [5, 7]);
     assert_eq!(read(""), Vec::<Value>::new());
-    assert_eq!(read("{\"a\": [1, \"\\u00e9\\/\"]}"), [json!({"a": [1, "é/"]})]);
+    assert_eq!(
+        read("{\"a\": [1, \"\\u00e9\\/\"]}"),
+        [json!({"a": [1, "é/"]})]
+    );
     assert_eq!(read("{\n\t\"a\": 1\n}"), [json!({"a": 1})]);
 }
 
@@ -37,7 +40,10 @@ fn documents_are_split_as_kubectl_splits_them() {
 fn a_list_gives_its_items_with_their_lines() {
     let text = "kind: List\napiVersion: v1\nitems:\n- kind: A\n- kind: B\n  spec: {}\n";
     let found = documents(text, Path::new(FILE)).unwrap();
-    let lines: Vec<_> = found.iter().map(|d| (d.line, d.value["kind"].clone())).collect();
+    let lines: Vec<_> = found
+        .iter()
+        .map(|d| (d.line, d.value["kind"].clone()))
+        .collect();
     assert_eq!(lines, [(4, json!("A")), (5, json!("B"))]);
     let kinds = "kind: PriceList\napiVersion: shop/v1\nmetadata: {name: x}\nspec: {items: []}\n";
     assert_eq!(read(kinds).len(), 1);
@@ -68,7 +74,10 @@ fn keys_become_text_as_in_json() {
     );
     assert!(refused("~: 1").message().contains("null cannot be a key"));
     let error = refused("a: {{ b }}\n");
-    assert!(error.message().contains("a mapping cannot be a key"), "{error}");
+    assert!(
+        error.message().contains("a mapping cannot be a key"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -85,10 +94,21 @@ fn broken_yaml_names_its_place() {
     ];
     for (text, line, column, words) in cases {
         let error = refused(text);
-        assert_eq!(error.place().and_then(|p| p.line), Some(line), "{text:?}: {error}");
-        assert_eq!(error.place().and_then(|p| p.column), Some(column), "{text:?}: {error}");
+        assert_eq!(
+            error.place().and_then(|p| p.line),
+            Some(line),
+            "{text:?}: {error}"
+        );
+        assert_eq!(
+            error.place().and_then(|p| p.column),
+            Some(column),
+            "{text:?}: {error}"
+        );
         assert!(error.message().contains(words), "{text:?}: {error}");
-        assert!(error.snippet_text().is_some_and(|s| s.contains('^')), "{text:?}");
+        assert!(
+            error.snippet_text().is_some_and(|s| s.contains('^')),
+            "{text:?}"
+        );
     }
 }
 
@@ -110,7 +130,9 @@ fn hostile_input_is_refused_cheaply() {
     assert!(refused(&chain).message().contains("levels deep"));
     assert!(documents(&"[".repeat(200_000), Path::new(FILE)).is_err());
     assert!(documents(&"a:\n ".repeat(5_000), Path::new(FILE)).is_err());
-    let steps: String = (0..5000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
+    let steps: String = (0..5000)
+        .map(|i| format!("{}a:\n", " ".repeat(i)))
+        .collect();
     assert!(documents(&steps, Path::new(FILE)).is_err());
 }
 
@@ -137,20 +159,56 @@ struct Inner {
 #[test]
 fn typed_errors_say_place_value_and_expectation() {
     let cases = [
-        ("app: a\nservcies: {}\n", "dev.yaml:2:1: unknown field \"servcies\"", Some("did you mean \"services\"?")),
+        (
+            "app: a\nservcies: {}\n",
+            "dev.yaml:2:1: unknown field \"servcies\"",
+            Some("did you mean \"services\"?"),
+        ),
         ("app: a\n", "the field \"services\" is missing", None),
-        ("app: a\nport: x\nservices: {}\n", "dev.yaml:2:7: port: expected a whole number that fits, not negative, found \"x\"", None),
+        (
+            "app: a\nport: x\nservices: {}\n",
+            "dev.yaml:2:7: port: expected a whole number that fits, not negative, found \"x\"",
+            None,
+        ),
         ("app: a\nport: 70000\n", "found \"70000\"", None),
-        ("app: a\nservices:\n  web: {needs: x}\n", "dev.yaml:3:16: services.web.needs: expected a list, found \"x\"", None),
-        ("app: a\nservices:\n  web:\n    live: maybe\n", "services.web.live: expected true or false, found \"maybe\"", None),
-        ("app: a\nservices:\n  web:\n    lvie: true\n", "dev.yaml:4:5: services.web: unknown field \"lvie\"", Some("did you mean \"live\"?")),
-        ("app: [a]\nservices: {}\n", "app: expected text, found \"[a]\"", None),
-        ("app:\nservices: {}\n", "expected text, found nothing", Some("write \"\" for empty text")),
-        ("app: a\nservices:\n", "services: expected a mapping", Some("the value is empty")),
+        (
+            "app: a\nservices:\n  web: {needs: x}\n",
+            "dev.yaml:3:16: services.web.needs: expected a list, found \"x\"",
+            None,
+        ),
+        (
+            "app: a\nservices:\n  web:\n    live: maybe\n",
+            "services.web.live: expected true or false, found \"maybe\"",
+            None,
+        ),
+        (
+            "app: a\nservices:\n  web:\n    lvie: true\n",
+            "dev.yaml:4:5: services.web: unknown field \"lvie\"",
+            Some("did you mean \"live\"?"),
+        ),
+        (
+            "app: [a]\nservices: {}\n",
+            "app: expected text, found \"[a]\"",
+            None,
+        ),
+        (
+            "app:\nservices: {}\n",
+            "expected text, found nothing",
+            Some("write \"\" for empty text"),
+        ),
+        (
+            "app: a\nservices:\n",
+            "services: expected a mapping",
+            Some("the value is empty"),
+        ),
         ("- a\n", "expected a mapping", None),
         ("", "the file is empty", None),
         ("app: a\napp: b\n", "the key \"app\" is here twice", None),
-        ("app: \"a\n", "dev.yaml:1:6: cannot read YAML: unclosed quote", None),
+        (
+            "app: \"a\n",
+            "dev.yaml:1:6: cannot read YAML: unclosed quote",
+            None,
+        ),
     ];
     for (text, words, hint) in cases {
         let error = from_str::<Typed>(text, Path::new("dev.yaml")).expect_err(text);
@@ -164,17 +222,86 @@ fn typed_errors_say_place_value_and_expectation() {
 
 /// Strings that YAML readers are known to turn into something else.
 const TRICKY: &[&str] = &[
-    "yes", "on", "y", "N", "off", "0644", "1e3", "0x10", "0o17", "0b1", "1:30", "null", "~", "", " a", "a ", "a\nb",
-    "a\n", "\n", "\na", "a\n\n", "\ta", "a\tb", "é", "🦀", "=", "<<", "- a", "a: b", "a #b", "#a", "&a", "*a", "!a",
-    "%a", "@a", "`a", "{a}", "[a]", "'a'", "\"a\"", "a\\b", "2001-01-01", "1_000", ".5", "5.", "+1", "-1", ".inf",
-    ".nan", "08", "---", "--- a", "...", "a\r\nb", "\u{85}", "\u{2028}", "\u{feff}x", "\u{0}", " \n x\n", "a:", ":",
-    "a,b", "? a", "|", ">", "true", "NULL", "trail \nx", "x\n y\n", "  x\ny\n",
+    "yes",
+    "on",
+    "y",
+    "N",
+    "off",
+    "0644",
+    "1e3",
+    "0x10",
+    "0o17",
+    "0b1",
+    "1:30",
+    "null",
+    "~",
+    "",
+    " a",
+    "a ",
+    "a\nb",
+    "a\n",
+    "\n",
+    "\na",
+    "a\n\n",
+    "\ta",
+    "a\tb",
+    "é",
+    "🦀",
+    "=",
+    "<<",
+    "- a",
+    "a: b",
+    "a #b",
+    "#a",
+    "&a",
+    "*a",
+    "!a",
+    "%a",
+    "@a",
+    "`a",
+    "{a}",
+    "[a]",
+    "'a'",
+    "\"a\"",
+    "a\\b",
+    "2001-01-01",
+    "1_000",
+    ".5",
+    "5.",
+    "+1",
+    "-1",
+    ".inf",
+    ".nan",
+    "08",
+    "---",
+    "--- a",
+    "...",
+    "a\r\nb",
+    "\u{85}",
+    "\u{2028}",
+    "\u{feff}x",
+    "\u{0}",
+    " \n x\n",
+    "a:",
+    ":",
+    "a,b",
+    "? a",
+    "|",
+    ">",
+    "true",
+    "NULL",
+    "trail \nx",
+    "x\n y\n",
+    "  x\ny\n",
 ];
 
 #[test]
 fn what_is_written_is_read_back() {
     let list: Vec<Value> = TRICKY.iter().map(|s| json!(s)).collect();
-    let map: serde_json::Map<_, _> = TRICKY.iter().map(|s| ((*s).to_owned(), json!([s]))).collect();
+    let map: serde_json::Map<_, _> = TRICKY
+        .iter()
+        .map(|s| ((*s).to_owned(), json!([s])))
+        .collect();
     for value in [json!({"list": list}), json!({"map": map}), json!(list)] {
         let text = to_string(&value).unwrap();
         assert_eq!(read(&text), [value], "{text}");
