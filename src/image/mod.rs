@@ -9,6 +9,7 @@ mod build;
 mod command;
 mod content;
 mod ensure;
+mod gzip;
 mod layers;
 mod load;
 mod lock;

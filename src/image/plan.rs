@@ -43,6 +43,13 @@ pub enum Recipe {
     Layers(At<Layers>),
 }
 
+impl Recipe {
+    /// Whether there is nothing to make.
+    pub fn is_given(&self) -> bool {
+        matches!(self, Self::Given)
+    }
+}
+
 /// What dev.yaml says and the directory that it is about.
 #[derive(Clone, Debug)]
 pub struct At<T> {
@@ -190,7 +197,11 @@ impl<T: Clone> At<T> {
             }
         };
         let tree = git.tree_id(&self.context)?;
-        let extra: Vec<&Path> = extra.iter().map(PathBuf::as_path).collect();
+        let extra: Vec<&Path> = extra
+            .iter()
+            .map(PathBuf::as_path)
+            .filter(|path| path.symlink_metadata().is_ok())
+            .collect();
         let differs = |paths: &[&Path], scope| {
             git.differs(paths, scope).unwrap_or_else(|cause| {
                 tracing::warn!("{cause}: tags are computed from the files");

@@ -44,8 +44,8 @@ impl Git {
             Ok(repo) => repo,
             Err(cause) if cause.code() == ErrorCode::NotFound => return Ok(None),
             Err(cause) => {
-                let hint = (cause.code() == ErrorCode::Owner).then(
-                    || "if you trust it: `git config --global --add safe.directory <directory>`",
+                let hint = (cause.code() == ErrorCode::Owner).then_some(
+                    "if you trust it: `git config --global --add safe.directory <directory>`",
                 );
                 return Err(git_error(
                     &format!("open the git repository of {}", path.display()),
@@ -119,6 +119,10 @@ impl Git {
             let Some(inside) = self.relative(path) else {
                 return Ok(true);
             };
+            // The status of an ignored directory hides those of what is in it.
+            if scope == Scope::All && self.is_ignored(&inside)? {
+                return Ok(true);
+            }
             // The empty path stands for everything, which is what no path means too.
             if !inside.as_os_str().is_empty() {
                 options.pathspec(inside);
@@ -129,6 +133,14 @@ impl Git {
             .statuses(Some(&mut options))
             .map_err(|cause| git_error("compare the working tree with HEAD", &cause))?;
         Ok(!statuses.is_empty())
+    }
+
+    fn is_ignored(&self, inside: &Path) -> Result<bool> {
+        if inside.as_os_str().is_empty() {
+            return Ok(false);
+        }
+        let is_ignored = self.repo.is_path_ignored(inside);
+        is_ignored.map_err(|cause| git_error("read the ignore rules", &cause))
     }
 
     /// The path below the top of the working tree; `None` where it is elsewhere.

@@ -6,12 +6,12 @@ use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use flate2::{Compression, GzBuilder};
 use serde_json::json;
 use tar::{EntryType, Header};
 
 use crate::error::{Error, Result};
 use crate::image::blob::{Blob, BuiltImage, Descriptor, Source, media, to_json};
+use crate::image::gzip::Gzip;
 use crate::image::layers::Hashing;
 
 /// Writes an image under a reference to a tar file. Equal images make equal bytes.
@@ -157,10 +157,7 @@ fn compress_layer(layer: Blob) -> Result<Blob> {
     let path = dir.path().join("layer");
     let failed = |cause: std::io::Error| Error::io("write", &path, &cause);
     let file = BufWriter::with_capacity(1 << 20, File::create(&path).map_err(failed)?);
-    let mut gzip = GzBuilder::new()
-        .mtime(0)
-        .operating_system(255)
-        .write(Hashing::new(file), Compression::fast());
+    let mut gzip = Gzip::new(Hashing::new(file));
     std::io::copy(&mut open_blob(&layer)?, &mut gzip).map_err(failed)?;
     let out = gzip.finish().map_err(failed)?;
     let (digest, size) = (out.digest(), out.written);

@@ -49,8 +49,29 @@ pub fn collect(context: &Path, mappings: &[Mapping]) -> Result<Tree> {
     for mapping in mappings {
         add_mapping(&mut tree, context, mapping)?;
     }
+    check_parents(&tree)?;
     add_parents(&mut tree);
     Ok(tree)
+}
+
+/// What lies below a path that is mapped to a file cannot be unpacked. Below a link it can: `/lib` is one in most images.
+fn check_parents(tree: &Tree) -> Result<()> {
+    for path in tree.nodes.keys() {
+        for parent in path.ancestors().skip(1) {
+            if let Some(Node {
+                kind: NodeKind::File(_),
+                ..
+            }) = tree.nodes.get(parent)
+            {
+                return Err(Error::usage(format!(
+                    "files: /{} lies below /{}, which is no directory",
+                    path.display(),
+                    parent.display()
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn add_mapping(tree: &mut Tree, context: &Path, mapping: &Mapping) -> Result<()> {

@@ -6,13 +6,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use flate2::{Compression, GzBuilder};
 use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 
 use super::{NodeKind, Tree};
 use crate::error::{Error, Result};
 use crate::image::blob::{Blob, Descriptor, Source, hex, media};
+use crate::image::gzip::Gzip;
 
 /// Whether layers are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +50,7 @@ pub fn write_layer(tree: &Tree, packing: Packing) -> Result<Layer> {
             (outer, diff_id)
         }
         Packing::Gzip => {
-            // No name, no time, no operating system in the gzip header. The fastest level: a registry is near.
-            let gzip = GzBuilder::new()
-                .mtime(0)
-                .operating_system(255)
-                .write(outer, Compression::fast());
-            let mut inner = Hashing::new(gzip);
+            let mut inner = Hashing::new(Gzip::new(outer));
             write_tar(tree, &mut inner)?;
             let diff_id = inner.digest();
             (inner.writer.finish().map_err(failed)?, diff_id)

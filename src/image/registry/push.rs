@@ -51,13 +51,20 @@ impl Registries {
         if let Err(cause) = client.auth(reference, &auth, RegistryOperation::Push).await {
             return Err(self.explain("push", reference, &cause).await);
         }
-        let blobs: Vec<&Blob> = image.layers.iter().chain([&image.config]).collect();
+        // Owned: futures over references could not be spawned.
+        let blobs: Vec<Blob> = image
+            .layers
+            .iter()
+            .chain([&image.config])
+            .cloned()
+            .collect();
         let (total, size) = (blobs.len(), image.size());
         state(&format!("pushing {}", megabytes(size)));
         let mut pushed = Pushed::default();
+        let client = &client;
         let mut sending = futures::stream::iter(blobs)
-            .map(|blob| async {
-                let way = self.push_blob(&client, reference, blob).await?;
+            .map(|blob| async move {
+                let way = self.push_blob(client, reference, &blob).await?;
                 Ok::<_, Error>((way, blob.descriptor.size))
             })
             .buffer_unordered(PARALLEL);
@@ -78,7 +85,7 @@ impl Registries {
             ));
         }
         drop(sending);
-        self.push_manifest(&client, reference, &image.manifest)
+        self.push_manifest(client, reference, &image.manifest)
             .await?;
         Ok(pushed)
     }

@@ -99,6 +99,10 @@ fn ignored_files_count_only_when_asked() {
     assert!(!it.dirty("web"));
     let web = it.dir.path().join("web");
     assert!(it.git().differs(&[&web], Scope::All).unwrap());
+    let inside = web.join("bin/web");
+    assert!(it.git().differs(&[&inside], Scope::All).unwrap());
+    let tracked = web.join("main.go");
+    assert!(!it.git().differs(&[&tracked], Scope::All).unwrap());
 }
 
 #[test]
