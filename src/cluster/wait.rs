@@ -136,6 +136,27 @@ impl Watcher {
         }
     }
 
+    /// The health as it is now. Waits only until everything was read once, at most `timeout`.
+    pub async fn look(
+        &self,
+        services: &[ServiceObjects],
+        timeout: Duration,
+    ) -> Result<Vec<Health>, WaitError> {
+        let began = Instant::now();
+        let own = own_kinds(services);
+        let mut needed = with_parts(&own);
+        needed.extend(DETAILS);
+        self.need(&needed, &own);
+        let mut changes = self.shared.changes();
+        loop {
+            changes.mark_unchanged();
+            let read = self.judge(services, &own, &needed, began)?.is_some();
+            if read || timeout_at(began + timeout, changes.changed()).await.is_err() {
+                return Ok(self.last_word(services, began).await);
+            }
+        }
+    }
+
     /// `None` until everything that is needed was read once.
     fn judge(
         &self,
