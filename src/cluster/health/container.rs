@@ -192,13 +192,19 @@ impl Container<'_> {
             137 => "it was killed: too little memory on the node, or it did not end in time when asked to".to_owned(),
             _ => {
                 let name = &self.status.name;
-                format!("all it wrote: `dev logs {service} -c {name} --previous`")
+                // By the time of reading, a container that is restarted runs again.
+                let again = self.restarts_always || self.status.restart_count > 0;
+                let previous = if again { " --previous" } else { "" };
+                format!("all it wrote: `dev logs {service} -c {name}{previous}`")
             }
         }
     }
 
     fn config(&self, message: &str) -> Trouble {
-        let hint = if message.contains("runAsNonRoot") || message.contains("non-numeric user") {
+        let hint = if message.contains("runAsNonRoot")
+            || message.contains("non-numeric user")
+            || message.contains("breaks non-root policy")
+        {
             "set securityContext.runAsUser to a number other than 0, or USER in the image"
         } else if message.contains("couldn't find key") {
             "add the key, or correct its name in env or envFrom"
@@ -252,10 +258,10 @@ impl Container<'_> {
         Some(self.probe(text(event)))
     }
 
-    /// Whether kubelet ended that run because of a probe: kubelet's signals, and a liveness or startup probe
-    /// that failed while it ran.
+    /// Whether kubelet ended that run because of a probe: a liveness or startup probe failed while it ran, and it ended as
+    /// programs do that are told to end.
     fn killed_by_liveness(&self, ended: &ContainerStateTerminated) -> Option<Trouble> {
-        if !matches!(ended.exit_code, 137 | 143) {
+        if !matches!(ended.exit_code, 0 | 137 | 143) {
             return None;
         }
         let started = ended.started_at.as_ref().map(|time| time.0);
@@ -373,6 +379,12 @@ fn missing(message: &str) -> Option<String> {
         rest.starts_with(" not found")
             .then(|| format!("{name} {found} does not exist"))
     };
+    if message.contains("breaks non-root policy") || message.contains("image will run as root") {
+        return Some("it would run as root, which runAsNonRoot forbids".to_owned());
+    }
+    if message.contains("cannot verify user is non-root") {
+        return Some("its image names its user, and runAsNonRoot asks for a number".to_owned());
+    }
     quoted("configmap \"", "ConfigMap")
         .or_else(|| quoted("secret \"", "Secret"))
         .or_else(|| {
