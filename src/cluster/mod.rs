@@ -6,6 +6,7 @@ mod feed;
 pub mod forward;
 pub mod health;
 pub mod logs;
+pub mod nodes;
 pub mod pods;
 pub mod terminal;
 pub mod url;
