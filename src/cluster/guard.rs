@@ -2,7 +2,8 @@
 //!
 //! A cluster is known by the UID of its namespace `kube-system`, never by the context's name. Whether it is local is read from its
 //! nodes and its address, or from the state of a bundled cluster on this machine; a name that somebody chose plays no part.
-//! A person who may not read `kube-system` knows a cluster by its certificate authority, which the connection is checked against.
+//! A person who may not read `kube-system` knows a cluster by its certificate authority, which the connection is checked against;
+//! clusters that share an authority count as one then.
 
 mod local;
 mod store;
