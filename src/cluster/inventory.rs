@@ -23,15 +23,19 @@ fn resource() -> Resource {
 
 impl Cluster {
     /// The record in a namespace; `None` where there is none.
-    pub async fn read_inventory(&self, namespace: &str) -> Result<Option<Inventory>> {
-        match self.inventory_object(namespace).await? {
+    pub async fn read_inventory(
+        &self,
+        namespace: &str,
+        env: &str,
+    ) -> Result<Option<Inventory>> {
+        match self.inventory_object(namespace, env).await? {
             Some(found) => Ok(Some(Inventory::from_config_map(&found)?)),
             None => Ok(None),
         }
     }
 
-    async fn inventory_object(&self, namespace: &str) -> Result<Option<Value>> {
-        let path = resource().object(Some(namespace), labels::INVENTORY);
+    async fn inventory_object(&self, namespace: &str, env: &str) -> Result<Option<Value>> {
+        let path = resource().object(Some(namespace), &labels::inventory_name(env));
         let attempt = format!("read what the environment in {namespace} owns");
         self.get_opt(&path, &attempt).await
     }
@@ -44,9 +48,10 @@ impl Cluster {
         stamp: &Stamp,
         change: &(dyn Fn(&Inventory) -> Inventory + Sync),
     ) -> Result<bool> {
+        let env = stamp.env.as_str();
         let attempt = format!("record what the environment in {namespace} owns");
         for _ in 0..TRIES {
-            let found = self.inventory_object(namespace).await?;
+            let found = self.inventory_object(namespace, env).await?;
             let now = match &found {
                 Some(found) => Inventory::from_config_map(found)?,
                 None => Inventory::default(),
@@ -61,7 +66,7 @@ impl Cluster {
                     body["metadata"]["resourceVersion"] =
                         found["metadata"]["resourceVersion"].clone();
                     Request::put(
-                        self.written(&resource().object(Some(namespace), labels::INVENTORY)),
+                        self.written(&resource().object(Some(namespace), &labels::inventory_name(env))),
                     )
                 }
                 None => Request::post(self.written(&resource().collection(Some(namespace)))),
@@ -87,8 +92,8 @@ impl Cluster {
     }
 
     /// Deletes the record.
-    pub(super) async fn delete_inventory(&self, namespace: &str) -> Result<()> {
-        let path = resource().object(Some(namespace), labels::INVENTORY);
+    pub(super) async fn delete_inventory(&self, namespace: &str, env: &str) -> Result<()> {
+        let path = resource().object(Some(namespace), &labels::inventory_name(env));
         match self
             .try_send::<Value>(Request::delete(path).body(Vec::new()))
             .await

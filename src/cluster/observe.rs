@@ -34,7 +34,7 @@ pub async fn observe(cluster: &Cluster, desired: &Desired) -> Result<Observed> {
     };
     let (state, inventory, (kinds, mut readings)) = futures::future::try_join3(
         cluster.namespace_state(namespace),
-        cluster.read_inventory(namespace),
+        cluster.read_inventory(namespace, &desired.stamp.env),
         read_kinds(cluster, namespace, &wanted, &names),
     )
     .await?;
@@ -212,4 +212,28 @@ pub(super) fn field_managers(managed: Option<&Value>) -> (Option<Value>, Vec<Str
         }
     }
     (owned, others.into_keys().collect())
+}
+
+/// Every object of a namespace that could be copied, of every kind that the cluster serves. Kinds that may not be read are left out.
+pub async fn everything(cluster: &Cluster, namespace: &str) -> Result<Vec<Value>> {
+    let kinds = cluster.deletable_kinds().await?;
+    let reads = kinds.iter().map(async |resource| {
+        let collection = resource.collection(Some(namespace));
+        match cluster.try_list(&collection, false).await {
+            Ok(listed) => Ok((resource, listed.items)),
+            Err(failure) if failure.is_forbidden() || failure.is_not_found() => {
+                Ok((resource, Vec::new()))
+            }
+            Err(failure) => {
+                let attempt = format!("list {} in {namespace}", resource.plural);
+                Err(cluster.explain_failure(&attempt, &failure))
+            }
+        }
+    });
+    let mut objects = Vec::new();
+    for (resource, items) in futures::future::try_join_all(reads).await? {
+        let kind = (resource.api_version.clone(), resource.kind.clone());
+        objects.extend(items.into_iter().filter_map(|item| Some(live(&kind, item)?.1.value)));
+    }
+    Ok(objects)
 }

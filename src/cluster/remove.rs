@@ -124,18 +124,19 @@ pub async fn down(
         NamespaceState::Active { .. } | NamespaceState::Unreadable => {}
     }
     let (inventory, kinds) =
-        futures::future::try_join(cluster.read_inventory(namespace), cluster.deletable_kinds())
+        futures::future::try_join(cluster.read_inventory(namespace, &stamp.env), cluster.deletable_kinds())
             .await?;
     let inventory = inventory.unwrap_or_default();
     let kinds = with_recorded(cluster, kinds, &inventory).await?;
 
     let survey = survey(cluster, stamp, namespace, &kinds, &inventory).await?;
     report.failures.extend(survey.failures);
+    let own = labels::inventory_name(&stamp.env);
     let mut waves: BTreeMap<Wave, Vec<Target>> = BTreeMap::new();
     for found in survey.found {
         match found.class {
             Class::Owned => waves
-                .entry(Wave::of(&found.target))
+                .entry(Wave::of(&found.target, &own))
                 .or_default()
                 .push(found.target),
             Class::Kept => report.kept.push(found.target.key),
@@ -151,7 +152,7 @@ pub async fn down(
     }
     // Last, so that an interrupted run is continued by the next one; kept while something of it is left.
     if record && report.failures.is_empty() {
-        cluster.delete_inventory(namespace).await?;
+        cluster.delete_inventory(namespace, &stamp.env).await?;
     }
     report.namespace = end_namespace(
         cluster,
@@ -181,9 +182,10 @@ enum Wave {
 }
 
 impl Wave {
-    fn of(target: &Target) -> Self {
+    /// `own`: the name of the environment's inventory.
+    fn of(target: &Target, own: &str) -> Self {
         let key = &target.key;
-        if key.kind == "ConfigMap" && key.api_version == "v1" && key.name == labels::INVENTORY {
+        if key.kind == "ConfigMap" && key.api_version == "v1" && key.name == own {
             Self::Record
         } else if key.namespace.is_none() {
             Self::ClusterScoped
@@ -457,8 +459,8 @@ pub async fn list_environments(cluster: &Cluster, app: Option<&str>) -> Result<V
     let selector = encode(&selector);
     let namespaces = format!("/api/v1/namespaces?labelSelector={selector}");
     let inventories = format!(
-        "/api/v1/configmaps?labelSelector={selector}&fieldSelector={}",
-        encode(&format!("metadata.name={}", labels::INVENTORY))
+        "/api/v1/configmaps?labelSelector={selector}{}",
+        encode(&format!(",{}=true", labels::INVENTORY))
     );
     let read = async |path: String| -> Result<Value, Failure> {
         let request = Request::get(path)
@@ -471,7 +473,7 @@ pub async fn list_environments(cluster: &Cluster, app: Option<&str>) -> Result<V
     };
     let (namespaces, inventories) =
         futures::future::join(read(namespaces), read(inventories)).await;
-    let mut found: BTreeMap<String, Environment> = BTreeMap::new();
+    let mut found: BTreeMap<(String, String), Environment> = BTreeMap::new();
     match inventories {
         Ok(list) => collect(&list, "namespace", &mut found),
         // Few people may see all namespaces' ConfigMaps; what `dev` made itself is found all the same.
@@ -485,7 +487,7 @@ pub async fn list_environments(cluster: &Cluster, app: Option<&str>) -> Result<V
     Ok(found.into_values().collect())
 }
 
-fn collect(list: &Value, namespace_field: &str, found: &mut BTreeMap<String, Environment>) {
+fn collect(list: &Value, namespace_field: &str, found: &mut BTreeMap<(String, String), Environment>) {
     for item in list["items"].as_array().into_iter().flatten() {
         let metadata = &item["metadata"];
         let label = |key: &str| metadata["labels"][key].as_str().map(str::to_owned);
@@ -494,7 +496,7 @@ fn collect(list: &Value, namespace_field: &str, found: &mut BTreeMap<String, Env
             continue;
         };
         found.insert(
-            namespace.to_owned(),
+            (namespace.to_owned(), env.clone()),
             Environment {
                 app: label(labels::APP).unwrap_or_default(),
                 env,

@@ -82,7 +82,7 @@ async fn one(
     };
     let task = ui.task(namespace);
     task.state("looking for what is to be removed");
-    let removed = down(cluster, namespace, stamp, &options, &|text| task.state(text)).await?;
+    let removed = down(cluster, stamp, namespace, &options, &|text| task.state(text)).await?;
     let what = match (&removed.namespace, removed.removed.len()) {
         (NamespaceEnd::Deleted, count) => format!("{count} objects and the namespace removed"),
         (_, 0) if removed.failures.is_empty() => "nothing to remove".to_owned(),

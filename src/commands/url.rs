@@ -63,7 +63,7 @@ impl Url {
             return context.ui.data(&reached, |reached| {
                 let rows: Vec<Vec<String>> = reached
                     .iter()
-                    .flat_map(|one| one.urls.iter().map(|url| (one, url)))
+                    .flat_map(|one| one.urls.iter().map(move |url| (one, url)))
                     .map(|(one, url)| vec![one.service.clone(), url.url.clone(), url.via.to_string()])
                     .collect();
                 crate::ui::table(&["SERVICE", "URL", "VIA"], &rows)

@@ -86,7 +86,7 @@ impl<'a> Readiness<'a> {
             let (watcher, progress) = (&shelf.watcher, &shelf.progress);
             let wait = async move {
                 // The sender lives as long as the waits.
-                let _applied = rx.wait_for(|applied| *applied).await;
+                while !*rx.borrow_and_update() && rx.changed().await.is_ok() {}
                 let left = deadline.saturating_duration_since(Instant::now());
                 let tell = |name: &str, health: &Health| progress.health(name, health);
                 let mut healths = watcher.wait_for(&[objects], left, tell).await?;

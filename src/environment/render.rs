@@ -86,7 +86,7 @@ pub async fn render(
         domain: None,
         mode: if scope.base { Mode::Base } else { Mode::Copy },
     };
-    let transformed = transform(objects, &target)?;
+    let transformed = transform(objects, &target, &unknown_scope)?;
     notes.extend(transformed.notes);
     Ok(Rendered {
         objects: transformed.objects,
