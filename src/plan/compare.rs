@@ -1,0 +1,434 @@
+//! The fields by which an object that runs differs from the one that is desired.
+//!
+//! The server adds fields (defaults, allocated values, status) and rewrites some (quantities). So the desired object is looked for
+//! inside the live one: maps as subsets, lists by their keys. What `dev` owned before and does not want any more is a difference
+//! too.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::plan::lists::{self, ListType};
+use crate::plan::{Live, quantity};
+
+/// One field that differs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldChange {
+    /// Such as `spec.template.spec.containers[name=web].image`.
+    pub path: String,
+    /// What is there; `None`: nothing.
+    pub from: Option<Value>,
+    /// What is wanted; `None`: it goes.
+    pub to: Option<Value>,
+}
+
+/// What comparing an object gives.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Comparison {
+    /// The fields that differ, in the order of the desired object.
+    pub changes: Vec<FieldChange>,
+    /// What is there now of what is desired or was applied by `dev`, in the shape of the desired object: a diff of it with the
+    /// desired object shows the changes and nothing else.
+    pub before: Value,
+}
+
+/// Compares an object with what is there: the fields of `desired` that `live` does not have in the same way, and the fields that
+/// `dev` applied before and that `desired` does not have. The annotation with the hash is not compared.
+pub fn compare(desired: &Value, live: &Live) -> Comparison {
+    let kind = desired["kind"].as_str().unwrap_or_default();
+    let builtin = is_builtin(desired["apiVersion"].as_str().unwrap_or_default());
+    let mut walk = Walk {
+        kind,
+        builtin,
+        path: Vec::new(),
+        changes: Vec::new(),
+    };
+    let before = walk.value(desired, Some(&live.value), live.owned.as_ref());
+    Comparison {
+        changes: walk.changes,
+        before: before.unwrap_or_default(),
+    }
+}
+
+/// Whether the API server itself defines the group, so that its rules of defaulting are known.
+fn is_builtin(api_version: &str) -> bool {
+    match api_version.split_once('/') {
+        None => true,
+        Some((group, _)) => !group.contains('.') || group.ends_with(".k8s.io") && !group.starts_with("gateway."),
+    }
+}
+
+/// One step of a path.
+enum Step {
+    Field(String),
+    Item(String),
+}
+
+struct Walk<'a> {
+    kind: &'a str,
+    builtin: bool,
+    path: Vec<Step>,
+    changes: Vec<FieldChange>,
+}
+
+impl Walk<'_> {
+    /// Compares at one place, and gives what is there in the shape of what is desired.
+    fn value(&mut self, desired: &Value, live: Option<&Value>, owned: Option<&Value>) -> Option<Value> {
+        let live = live.filter(|live| !live.is_null());
+        match (desired, live) {
+            (Value::Null, _) => Some(Value::Null),
+            (Value::Object(desired), Some(Value::Object(live))) => {
+                Some(Value::Object(self.map(desired, live, owned)))
+            }
+            (Value::Array(desired), Some(Value::Array(live))) => {
+                Some(Value::Array(self.list(desired, live, owned)))
+            }
+            (desired, Some(live)) if self.same_scalar(desired, live) => Some(desired.clone()),
+            (desired, Some(live)) => {
+                self.changed(Some(live), Some(desired));
+                Some(live.clone())
+            }
+            (desired, None) if self.dropped_by_server(desired, owned) => Some(desired.clone()),
+            (desired, None) => {
+                self.changed(None, Some(desired));
+                None
+            }
+        }
+    }
+
+    fn map(
+        &mut self,
+        desired: &Map<String, Value>,
+        live: &Map<String, Value>,
+        owned: Option<&Value>,
+    ) -> Map<String, Value> {
+        let mut before = Map::new();
+        for (field, value) in desired {
+            if self.is_hash(field) {
+                before.insert(field.clone(), value.clone());
+                continue;
+            }
+            self.path.push(Step::Field(field.clone()));
+            if let Some(value) = self.value(value, live.get(field), owned_field(owned, field)) {
+                before.insert(field.clone(), value);
+            }
+            self.path.pop();
+        }
+        for field in owned_fields(owned) {
+            let wanted = desired.get(field).is_some_and(|value| !value.is_null());
+            if wanted || self.is_hash(field) || (self.path.is_empty() && field == "status") {
+                continue;
+            }
+            if let Some(live) = live.get(field) {
+                self.path.push(Step::Field(field.to_owned()));
+                self.changed(Some(live), None);
+                self.path.pop();
+                before.insert(field.to_owned(), live.clone());
+            }
+        }
+        before
+    }
+
+    fn list(&mut self, desired: &[Value], live: &[Value], owned: Option<&Value>) -> Vec<Value> {
+        let list_type = lists::by_record(owned).unwrap_or_else(|| {
+            if self.builtin {
+                lists::by_table(self.kind, self.parent(), self.field())
+            } else {
+                ListType::Atomic
+            }
+        });
+        match list_type {
+            ListType::Map(keys) if items_are_maps(desired) && items_are_maps(live) => {
+                self.keyed(&keys, desired, live, owned)
+            }
+            ListType::Set => self.set(desired, live, owned),
+            ListType::Map(_) | ListType::Atomic if desired.len() == live.len() => {
+                let mut before = Vec::new();
+                for (index, (desired, live)) in desired.iter().zip(live).enumerate() {
+                    self.path.push(Step::Item(index.to_string()));
+                    before.extend(self.value(desired, Some(live), None));
+                    self.path.pop();
+                }
+                before
+            }
+            ListType::Map(_) | ListType::Atomic => {
+                let from = Value::Array(live.to_vec());
+                let to = Value::Array(desired.to_vec());
+                self.changed(Some(&from), Some(&to));
+                live.to_vec()
+            }
+        }
+    }
+
+    fn set(&mut self, desired: &[Value], live: &[Value], owned: Option<&Value>) -> Vec<Value> {
+        let mut before = Vec::new();
+        for item in desired {
+            if live.iter().any(|live| self.matches(item, live)) {
+                before.push(item.clone());
+            } else {
+                self.path.push(Step::Item(String::new()));
+                self.changed(None, Some(item));
+                self.path.pop();
+            }
+        }
+        for item in lists::owned_values(owned) {
+            if live.contains(&item) && !desired.contains(&item) {
+                self.path.push(Step::Item(String::new()));
+                self.changed(Some(&item), None);
+                self.path.pop();
+                before.push(item);
+            }
+        }
+        before
+    }
+
+    fn keyed(
+        &mut self,
+        keys: &[String],
+        desired: &[Value],
+        live: &[Value],
+        owned: Option<&Value>,
+    ) -> Vec<Value> {
+        let mut before = Vec::new();
+        for (index, item) in desired.iter().enumerate() {
+            // Names may repeat in `env`: the n-th of a name corresponds to the n-th.
+            let nth = desired[..index]
+                .iter()
+                .filter(|before| lists::same_item(keys, before, item))
+                .count();
+            let live = live
+                .iter()
+                .filter(|live| lists::same_item(keys, item, live))
+                .nth(nth);
+            self.path.push(Step::Item(item_name(keys, item)));
+            // An item that is not there is a difference, however empty it is.
+            before.extend(match live {
+                Some(live) => self.value(item, Some(live), lists::owned_item(owned, keys, item)),
+                None => {
+                    self.changed(None, Some(item));
+                    None
+                }
+            });
+            self.path.pop();
+        }
+        for key in lists::owned_keys(owned) {
+            if desired.iter().any(|item| lists::same_item(keys, &key, item)) {
+                continue;
+            }
+            if let Some(live) = live.iter().find(|live| lists::same_item(keys, &key, live)) {
+                self.path.push(Step::Item(item_name(keys, &key)));
+                self.changed(Some(live), None);
+                self.path.pop();
+                before.push(live.clone());
+            }
+        }
+        before
+    }
+
+    /// Whether one value is found inside another, for items of sets.
+    fn matches(&self, desired: &Value, live: &Value) -> bool {
+        let mut walk = Walk {
+            kind: self.kind,
+            builtin: self.builtin,
+            path: Vec::new(),
+            changes: Vec::new(),
+        };
+        let _shape = walk.value(desired, Some(live), None);
+        walk.changes.is_empty()
+    }
+
+    fn same_scalar(&self, desired: &Value, live: &Value) -> bool {
+        if desired == live {
+            return true;
+        }
+        if let (Value::Number(a), Value::Number(b)) = (desired, live)
+            && a.as_f64() == b.as_f64()
+        {
+            return true;
+        }
+        if self.builtin && desired.as_str() == Some("") && ALLOCATED.contains(&self.field()) {
+            return true;
+        }
+        self.builtin && self.is_quantity() && quantity::same(desired, live) == Some(true)
+    }
+
+    /// Whether the server leaves such a value out (`omitempty` in its Go types), so that its absence is no difference. The record
+    /// of owned fields tells it exactly: what another manager removed is owned no more.
+    fn dropped_by_server(&self, desired: &Value, owned: Option<&Value>) -> bool {
+        let zero = match desired {
+            Value::Null => true,
+            Value::Bool(value) => !value,
+            Value::Number(number) => number.as_f64() == Some(0.0),
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::Object(map) => {
+                return map.values().all(|value| value.is_null()) && (owned.is_some() || self.droppable());
+            }
+        };
+        zero && (owned.is_some() || self.droppable())
+    }
+
+    /// Whether the field is known to be left out when it is empty, for objects without a record.
+    fn droppable(&self) -> bool {
+        self.builtin && !POINTERS.contains(&self.field())
+    }
+
+    fn is_quantity(&self) -> bool {
+        let field = |step: &Step| match step {
+            Step::Field(name) => QUANTITIES.contains(&name.as_str()),
+            Step::Item(_) => false,
+        };
+        // `limits.cpu`: the parent; `sizeLimit`: the field itself.
+        self.path.iter().rev().take(2).any(field)
+    }
+
+    fn is_hash(&self, field: &str) -> bool {
+        field.strip_prefix("f:").unwrap_or(field) == crate::manifest::labels::APPLIED
+            && self.path.len() == 2
+    }
+
+    fn field(&self) -> &str {
+        self.fields().next().unwrap_or_default()
+    }
+
+    fn parent(&self) -> &str {
+        self.fields().nth(1).unwrap_or_default()
+    }
+
+    /// The names of fields on the path, innermost first.
+    fn fields(&self) -> impl Iterator<Item = &str> {
+        self.path.iter().rev().filter_map(|step| match step {
+            Step::Field(name) => Some(name.as_str()),
+            Step::Item(_) => None,
+        })
+    }
+
+    fn changed(&mut self, from: Option<&Value>, to: Option<&Value>) {
+        self.changes.push(FieldChange {
+            path: render(&self.path),
+            from: from.cloned(),
+            to: to.cloned(),
+        });
+    }
+}
+
+/// Fields whose values, or whose members' values, are quantities.
+const QUANTITIES: [&str; 17] = [
+    "limits",
+    "requests",
+    "hard",
+    "capacity",
+    "allocatable",
+    "overhead",
+    "sizeLimit",
+    "divisor",
+    "averageValue",
+    "max",
+    "min",
+    "default",
+    "defaultRequest",
+    "maxLimitRequestRatio",
+    "targetAverageValue",
+    "storageCapacity",
+    "maximumVolumeSize",
+];
+
+/// Fields that an empty string asks the server to fill in.
+const ALLOCATED: [&str; 4] = ["clusterIP", "volumeName", "nodeName", "loadBalancerIP"];
+
+/// Fields that are pointers in Kubernetes' Go types: an empty value is kept, so its absence is a difference.
+const POINTERS: [&str; 40] = [
+    "allowPrivilegeEscalation",
+    "allocateLoadBalancerNodePorts",
+    "automountServiceAccountToken",
+    "backoffLimit",
+    "completions",
+    "defaultMode",
+    "emptyDir",
+    "enableServiceLinks",
+    "failedJobsHistoryLimit",
+    "fsGroup",
+    "hostUsers",
+    "immutable",
+    "ipBlock",
+    "maxSurge",
+    "maxUnavailable",
+    "minAvailable",
+    "mode",
+    "namespaceSelector",
+    "optional",
+    "parallelism",
+    "partition",
+    "podSelector",
+    "privileged",
+    "procMount",
+    "readOnlyRootFilesystem",
+    "replicas",
+    "revisionHistoryLimit",
+    "runAsGroup",
+    "runAsNonRoot",
+    "runAsUser",
+    "securityContext",
+    "setHostnameAsFQDN",
+    "shareProcessNamespace",
+    "startingDeadlineSeconds",
+    "storageClassName",
+    "successfulJobsHistoryLimit",
+    "suspend",
+    "terminationGracePeriodSeconds",
+    "ttlSecondsAfterFinished",
+    "value",
+];
+
+fn items_are_maps(items: &[Value]) -> bool {
+    items.iter().all(Value::is_object)
+}
+
+fn owned_field<'a>(owned: Option<&'a Value>, field: &str) -> Option<&'a Value> {
+    owned?.get(format!("f:{field}"))
+}
+
+fn owned_fields(owned: Option<&Value>) -> impl Iterator<Item = &str> {
+    owned
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::keys)
+        .filter_map(|name| name.strip_prefix("f:"))
+}
+
+fn item_name(keys: &[String], item: &Value) -> String {
+    let parts: Vec<String> = keys
+        .iter()
+        .filter_map(|key| {
+            let value = match item.get(key)? {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            Some(format!("{key}={value}"))
+        })
+        .collect();
+    parts.join(",")
+}
+
+fn render(path: &[Step]) -> String {
+    let mut text = String::new();
+    for step in path {
+        match step {
+            Step::Field(name) if name.contains(['.', '/', '[']) => {
+                text.push_str(&format!("[{name}]"));
+            }
+            Step::Field(name) => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(name);
+            }
+            Step::Item(name) => text.push_str(&format!("[{name}]")),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "compare/tests.rs"]
+mod tests;

@@ -1,0 +1,3 @@
+module dev/tests/cluster/testbox
+
+go 1.25.0
