@@ -1,6 +1,5 @@
 //! The text of one file on its way to objects: rendered, parsed, checked, with errors that name the file a person wrote.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::snippet::snippet;
@@ -45,10 +44,7 @@ pub enum Lines {
 }
 
 impl Lines {
-    fn of(source: &str, rendered: &Cow<'_, str>) -> Self {
-        let Cow::Owned(rendered) = rendered else {
-            return Self::Same;
-        };
+    fn of(source: &str, rendered: &str) -> Self {
         let has_template = |line: &str| ["{{", "{%", "{#"].iter().any(|open| line.contains(open));
         let same = source.lines().count() == rendered.lines().count()
             && source

@@ -89,12 +89,17 @@ impl Hosts {
             }
             map.insert(host.clone(), new);
         }
-        let label = names::suffixed(&target.stamp.app, word, names::LABEL);
         let domain = target.domain.as_deref().unwrap_or("localhost");
-        Self {
-            map,
-            fallback: Some(format!("{label}.{domain}")),
+        let host_for = |name: &str| {
+            let label = names::suffixed(name, word, names::LABEL);
+            format!("{label}.{domain}")
+        };
+        let mut name = target.stamp.app.clone();
+        while map.values().any(|taken| *taken == host_for(&name)) {
+            name.insert_str(0, "any-");
         }
+        let fallback = Some(host_for(&name));
+        Self { map, fallback }
     }
 
     /// Replaces the hosts of one object.
@@ -111,13 +116,12 @@ impl Hosts {
             && object.value["spec"]["hostnames"]
                 .as_array()
                 .is_none_or(Vec::is_empty)
+            && let Some(spec) = object.value.get_mut("spec").and_then(Value::as_object_mut)
         {
-            if let Some(spec) = object.value.get_mut("spec").and_then(Value::as_object_mut) {
-                spec.insert("hostnames".to_owned(), json!([fallback]));
-                said.push(format!(
-                    "it had no host and would answer for all; it got {fallback}"
-                ));
-            }
+            spec.insert("hostnames".to_owned(), json!([fallback]));
+            said.push(format!(
+                "it had no host and would answer for all; it got {fallback}"
+            ));
         }
         let mut changed: BTreeSet<&str> = BTreeSet::new();
         for (_, _, path) in rows(group, &kind) {
@@ -176,19 +180,19 @@ fn is_public(host: &str, names: &Names, home: &[String]) -> bool {
         && !host.contains(".svc.")
 }
 
-/// `a.b.c` becomes `a-ENV.b.c` or `a-ENV.DOMAIN`; with `whole`, `a-b-c-ENV.DOMAIN`. `*.b.c` becomes `*.ENV.b.c`, since a
-/// wildcard is a whole label.
+/// `a.b.c` becomes `a-ENV.b.c` or `a-ENV.DOMAIN`; with `whole`, `a-b-c-ENV.DOMAIN`. A wildcard stays one label in front.
 fn copy_of(host: &str, word: &str, domain: Option<&str>, whole: bool) -> String {
-    let (first, rest) = host.split_once('.').unwrap_or((host, ""));
-    let domain = domain.unwrap_or(rest);
-    match (first, whole) {
-        ("*", false) => format!("*.{word}.{domain}"),
-        (_, true) => {
-            let all = host.replace('*', "any").replace('.', "-");
-            format!("{}.{domain}", names::suffixed(&all, word, names::LABEL))
-        }
-        (label, false) => format!("{}.{domain}", names::suffixed(label, word, names::LABEL)),
+    if let Some(rest) = host.strip_prefix("*.") {
+        return format!("*.{}", copy_of(rest, word, domain, whole));
     }
+    let (first, rest) = host.split_once('.').unwrap_or((host, "localhost"));
+    let label = if whole {
+        host.replace('.', "-")
+    } else {
+        first.to_owned()
+    };
+    let label = names::suffixed(&label, word, names::LABEL);
+    format!("{label}.{}", domain.unwrap_or(rest))
 }
 
 /// A rule without a host, or a default backend, would take requests of everybody who shares the controller.
@@ -215,14 +219,17 @@ fn name_every_rule(ingress: &mut Value, fallback: &str, said: &mut Vec<String>) 
         ));
     }
     if let Some(backend) = spec.shift_remove("defaultBackend") {
-        let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
-        let rule = json!({"host": fallback, "http": {"paths": [path]}});
         let rules = spec.entry("rules").or_insert_with(|| json!([]));
-        if let Value::Array(rules) = rules {
-            rules.push(rule);
+        match rules.as_array_mut() {
+            Some(rules) if rules.is_empty() => {
+                let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
+                rules.push(json!({"host": fallback, "http": {"paths": [path]}}));
+                said.push(format!(
+                    "the default backend would answer for all hosts; it answers for {fallback}"
+                ));
+            }
+            _ => said
+                .push("the default backend would answer for all hosts; it was left out".to_owned()),
         }
-        said.push(format!(
-            "the default backend would answer for all hosts; it answers for {fallback}"
-        ));
     }
 }

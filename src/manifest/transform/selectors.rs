@@ -44,11 +44,11 @@ impl<'a> Selectors<'a> {
         let Some(suffix) = &target.suffix else {
             return result;
         };
-        let own = |key: &str| target.stamp.labels("").any(|(stamped, _)| stamped == key);
         let mut values: BTreeSet<(String, String)> = BTreeSet::new();
         for object in objects {
             for (key, value) in selected(object) {
-                if !own(&key) {
+                // Labels of the stamp get new values as it is.
+                if !key.starts_with("dev/") {
                     result.keys.insert(key.clone());
                     values.extend(value.map(|value| (key, value)));
                 }
@@ -103,8 +103,8 @@ impl<'a> Selectors<'a> {
                 self.pod(pod, home);
             }
         }
+        self.restamp(object, group, &kind);
         if self.target.suffix.is_none() {
-            self.restamp(object, group, &kind);
             return;
         }
         let unmatched =
@@ -320,8 +320,7 @@ impl<'a> Selectors<'a> {
         }
     }
 
-    /// In a namespace of its own nothing has to be told apart, but a selector that asks for labels of an earlier stamp
-    /// (in a copy of what `dev` made) has to ask for those of the new one.
+    /// A selector that asks for labels of an earlier stamp (in a copy of what `dev` made) asks for those of the new one.
     fn restamp(&self, object: &mut Manifest, group: &str, kind: &str) {
         let service = object.origin.service.clone();
         let stamp: BTreeMap<&str, &str> = self.target.stamp.labels(&service).collect();
