@@ -36,7 +36,7 @@ fn image(content: &str) -> BuiltImage {
 }
 
 fn registries(cache: &Path) -> Registries {
-    Registries::new(Vec::new(), DockerConfig::default(), cache.to_path_buf())
+    Registries::new(None, DockerConfig::default(), cache.to_path_buf())
 }
 
 fn with_login(dir: &Path, host: &str, user: &str, password: &str) -> Registries {
@@ -44,11 +44,7 @@ fn with_login(dir: &Path, host: &str, user: &str, password: &str) -> Registries 
     let auth = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
     let path = dir.join("config.json");
     std::fs::write(&path, json!({"auths": {host: {"auth": auth}}}).to_string()).unwrap();
-    Registries::new(
-        Vec::new(),
-        DockerConfig::files(vec![path]),
-        dir.to_path_buf(),
-    )
+    Registries::new(None, DockerConfig::files(vec![path]), dir.to_path_buf())
 }
 
 #[tokio::test(flavor = "multi_thread")]
