@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::*;
 use crate::image::plan::plan;
 use crate::image::registry::tests::server::Server;
-use crate::project::{BuildCommand, Image, Layers};
+use crate::local::{Program, which};
+use crate::project::{Build, BuildCommand, Image, Layers};
 use crate::ui::Ui;
 
 struct Fixture {
@@ -261,4 +262,59 @@ async fn an_interrupted_build_leaves_the_lock_free() {
     assert!(run.await.unwrap_err().is_cancelled());
     let next = it.ensure(&Fixture::layers(), &target).await;
     assert_eq!(delivery(next), Some(Delivery::Loaded));
+}
+
+fn dockerfile() -> Image {
+    Image {
+        name: "dev-test/web".to_owned(),
+        build: Some(Build {
+            context: "web".into(),
+            dockerfile: None,
+            engine: Some(Engine::Buildah),
+            args: [("WHO".to_owned(), "me".to_owned())].into(),
+            target: None,
+        }),
+        command: None,
+        layers: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buildah_builds_and_pushes_and_its_archive_is_loaded() {
+    if which("buildah").is_none() {
+        eprintln!("left out: buildah: it is not installed (apt-get install buildah)");
+        return;
+    }
+    let Some(server) = Server::start("buildah", None).await else {
+        return;
+    };
+    let it = Fixture::new(Some(&server.host));
+    let text = "FROM scratch\nARG WHO\nLABEL who=$WHO\nCOPY main.txt /main.txt\n";
+    fs::write(it.dir.path().join("web/Dockerfile"), text).unwrap();
+    let pushed = it.ensure(&dockerfile(), &Target::Registry).await;
+    assert_eq!(delivery(pushed), Some(Delivery::Pushed));
+    assert_eq!(
+        it.ensure(&dockerfile(), &Target::Registry).await.unwrap(),
+        Outcome::Present
+    );
+
+    let reference = it.plan(&dockerfile()).reference;
+    // The store is the person's own: each build replaces the name and would leave the image before it there.
+    let remove = Program::new("buildah").args(["rmi", &reference]);
+    remove.output().await.unwrap();
+
+    let loaded = it.ensure(&dockerfile(), &Target::Local(it.cluster())).await;
+    assert_eq!(delivery(loaded), Some(Delivery::Loaded));
+    remove.output().await.unwrap();
+
+    let archive = it.dir.path().join("image.tar");
+    let task = Ui::silent().task("web");
+    it.images()
+        .save(&it.plan(&dockerfile()), &archive, &task)
+        .await
+        .unwrap();
+    let image = read_archive(&archive, &Platform::host()).unwrap();
+    let config = image.config_value("it").unwrap();
+    assert_eq!(config["config"]["Labels"]["who"], "me");
+    remove.output().await.unwrap();
 }
