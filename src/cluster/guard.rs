@@ -12,6 +12,7 @@ use http::Request;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, Resource, namespace};
+use crate::image::LocalCluster;
 use crate::error::{Error, Result};
 use crate::ui::Ui;
 
@@ -37,6 +38,18 @@ pub struct Guard {
     pub store: Store,
     /// The only identity that is accepted, where one is named.
     pub expected: Option<String>,
+}
+
+impl ClusterIdentity {
+    /// How images are loaded into it, if it is a local cluster.
+    pub fn local_cluster(&self) -> Option<LocalCluster> {
+        Some(match self.local.clone()? {
+            LocalKind::Kind { name } => LocalCluster::Kind { name },
+            LocalKind::K3d { name } => LocalCluster::K3d { name },
+            LocalKind::Minikube { profile } => LocalCluster::Minikube { profile },
+            LocalKind::Bundled { script } => LocalCluster::Bundled { script },
+        })
+    }
 }
 
 impl Guard {

@@ -1,8 +1,26 @@
 //! Manifests: reading YAML, templates, Helm and kustomize input, and the multi-version transform.
 //! Only `yaml.rs` names the YAML crate.
 
+pub mod files;
+mod helm;
+mod kustomize;
 pub mod labels;
+pub mod live;
+mod load;
+pub mod names;
+mod note;
 mod object;
+mod program;
+pub mod references;
+mod snippet;
+pub mod template;
+mod text;
+pub mod transform;
+pub mod validate;
+mod walk;
 pub mod yaml;
 
+pub use load::*;
+pub use note::*;
 pub use object::*;
+pub use template::{Context, Git};

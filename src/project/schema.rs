@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +30,8 @@ pub struct Project {
     /// The services of the application, by name.
     pub services: BTreeMap<String, Service>,
     /// Variations by branch: the first profile whose `branches` match is taken, else `default`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub profiles: BTreeMap<String, Profile>,
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub profiles: IndexMap<String, Profile>,
 }
 
 /// One service: where its manifests are, how its image is made, what it needs.

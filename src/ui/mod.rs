@@ -3,6 +3,8 @@
 
 mod output;
 mod progress;
+mod table;
 
 pub use output::*;
 pub use progress::*;
+pub use table::*;

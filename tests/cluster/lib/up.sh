@@ -96,7 +96,7 @@ up_nodes_wait() { # NODES
 # A way to call this script for this very cluster, and the programs to use it with.
 up_wrapper() {
 	mkdir -p "$state/bin"
-	ln -sf "$kube_dir/kubectl" "$helm_dir/helm" "$state/bin/"
+	ln -sf "$kube_dir/kubectl" "$helm_dir/helm" "$testbox_dir/testbox" "$state/bin/"
 	cat >"$state/bin/cluster" <<-END
 		#!/bin/sh
 		DEV_CLUSTER_DIR='$cluster_root' DEV_CLUSTER_CACHE='$cache' exec '$here/cluster' --name '$name' "\$@"

@@ -1,0 +1,77 @@
+//! Reads what the addresses of an environment's services are made from.
+
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::cluster::pods::refused;
+use crate::cluster::url::Exposed;
+use crate::error::Result;
+
+/// Reads a namespace's Services, Ingresses and HTTPRoutes, with their Gateways and the nodes. What may not be read or does not exist
+/// in this cluster is left out, but for the Services.
+pub async fn read(client: &Client, namespace: &str) -> Result<Exposed> {
+    let services = Api::<Service>::namespaced(client.clone(), namespace);
+    let all = ListParams::default();
+    let (services, ingresses, routes) = futures::join!(
+        services.list(&all),
+        list(Api::<Ingress>::namespaced(client.clone(), namespace)),
+        gateway_api(client, "HTTPRoute", Some(namespace)),
+    );
+    let services = services
+        .map_err(|error| refused("list services", namespace, &error))?
+        .items;
+    let on_nodes = services.iter().any(|one| {
+        let kind = one.spec.as_ref().and_then(|spec| spec.type_.as_deref());
+        matches!(kind, Some("NodePort" | "LoadBalancer"))
+    });
+    let (gateways, nodes) = futures::join!(
+        async {
+            match routes.is_empty() {
+                true => Vec::new(),
+                false => gateway_api(client, "Gateway", None).await,
+            }
+        },
+        async {
+            match on_nodes {
+                true => list(Api::<Node>::all(client.clone())).await,
+                false => Vec::new(),
+            }
+        }
+    );
+    Ok(Exposed {
+        services,
+        ingresses,
+        routes,
+        gateways,
+        nodes,
+    })
+}
+
+async fn list<K: Clone + DeserializeOwned + std::fmt::Debug>(api: Api<K>) -> Vec<K> {
+    match api.list(&ListParams::default()).await {
+        Ok(found) => found.items,
+        Err(error) => {
+            tracing::debug!(%error, kind = std::any::type_name::<K>(), "left out of the addresses");
+            Vec::new()
+        }
+    }
+}
+
+async fn gateway_api(client: &Client, kind: &str, namespace: Option<&str>) -> Vec<Value> {
+    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", kind);
+    let resource = ApiResource::from_gvk(&kind);
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let found = list(api).await;
+    found
+        .iter()
+        .filter_map(|one| serde_json::to_value(one).ok())
+        .collect()
+}

@@ -1,0 +1,70 @@
+//! What every command is given.
+
+use crate::cli::Globals;
+use crate::cluster::{Cluster, ConnectOptions};
+use crate::error::{Error, Result};
+use crate::local::Git;
+use crate::project::Loaded;
+use crate::settings::{Basics, Settings};
+use crate::ui::Ui;
+
+/// What every command is given.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The global flags as typed.
+    pub globals: Globals,
+    /// What does not depend on `dev.yaml`.
+    pub basics: Basics,
+    /// The terminal.
+    pub ui: Ui,
+}
+
+impl Context {
+    /// Reads the project and resolves the settings.
+    pub fn settings(&self) -> Result<Settings> {
+        let loaded = Loaded::find(self.basics.file.as_deref(), &here()?)?;
+        let branch = Git::discover(&loaded.root)?.and_then(|git| git.branch());
+        let variables = |name: &str| std::env::var(name).ok();
+        let settings = Settings::resolve(
+            &self.globals,
+            &variables,
+            self.basics.clone(),
+            loaded,
+            branch.as_deref(),
+        )?;
+        self.ui.detail(format!(
+            "{}: environment {} ({}), namespace {} ({}), profile {} ({})",
+            settings.project.file.display(),
+            settings.env.value,
+            settings.env.origin,
+            settings.namespace.value,
+            settings.namespace.origin,
+            settings.profile.value,
+            settings.profile.origin,
+        ));
+        Ok(settings)
+    }
+
+    /// The project, for commands that can do without one: `None` where there is no `dev.yaml` and none was named.
+    pub fn project(&self) -> Result<Option<Loaded>> {
+        let here = here()?;
+        match self.basics.file.is_none() && !Loaded::is_near(&here) {
+            true => Ok(None),
+            false => Loaded::find(self.basics.file.as_deref(), &here).map(Some),
+        }
+    }
+
+    /// Connects to the cluster of the chosen context. Nothing is written by it.
+    pub async fn connect(&self) -> Result<Cluster> {
+        let options = ConnectOptions {
+            context: self.basics.context.clone(),
+            ..ConnectOptions::default()
+        };
+        Cluster::connect(&options).await
+    }
+}
+
+fn here() -> Result<std::path::PathBuf> {
+    std::env::current_dir()
+        .map_err(|cause| Error::failed("cannot tell the current folder").caused_by(&cause))
+}

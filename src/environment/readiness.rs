@@ -1,0 +1,185 @@
+//! Waiting for services while others are still applied: each is waited for from the moment its objects are written.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures::future::{BoxFuture, FutureExt, Shared, join_all};
+use tokio::sync::watch;
+
+use super::progress::Progress;
+use super::report::{not_ready, service_objects};
+use super::{Scope, UpOptions};
+use crate::cluster::Cluster;
+use crate::cluster::apply::{self, Observer};
+use crate::cluster::health::{Health, ServiceObjects};
+use crate::cluster::wait::{WaitError, Watcher};
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::ui::Ui;
+
+/// How long a look without waiting may take.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// The end of a wait: the service is ready, or how it is instead.
+type Ended = Result<Health, WaitError>;
+
+/// The waits of one `dev up`.
+pub struct Readiness<'a> {
+    waits: BTreeMap<String, Shared<BoxFuture<'a, Ended>>>,
+    applied: BTreeMap<String, watch::Sender<bool>>,
+    objects: Vec<ServiceObjects>,
+    watcher: &'a Watcher,
+    progress: &'a Progress,
+    wait: bool,
+    began: Instant,
+    ui: &'a Ui,
+}
+
+/// What the waits of one `dev up` share; made before them.
+pub struct Shelf {
+    watcher: Watcher,
+    progress: Progress,
+}
+
+impl Shelf {
+    /// For the services of a scope.
+    pub fn new(scope: &Scope, cluster: &Cluster, ui: &Ui) -> Self {
+        let notices = ui.clone();
+        Self {
+            watcher: Watcher::new(cluster.client.clone(), &scope.namespace, move |notice| {
+                notices.warn(notice.to_string());
+            }),
+            progress: Progress::new(scope.services.iter(), ui),
+        }
+    }
+}
+
+impl<'a> Readiness<'a> {
+    /// Waits for the services of a scope as they are after the plan. Nothing is asked before a wait is awaited.
+    pub fn new(
+        shelf: &'a Shelf,
+        scope: &Scope,
+        plan: &Plan,
+        options: &UpOptions,
+        ui: &'a Ui,
+    ) -> Result<Self> {
+        let began = Instant::now();
+        let deadline = began + options.timeout;
+        let steps = crate::plan::schedule(&plan.changes, &plan.needs)?;
+        let mut readiness = Self {
+            waits: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            objects: Vec::new(),
+            watcher: &shelf.watcher,
+            progress: &shelf.progress,
+            wait: options.wait,
+            began,
+            ui,
+        };
+        for service in &scope.services {
+            let objects = objects_of(service, plan);
+            readiness.objects.push(objects.clone());
+            // Without a workload to apply, what runs is what is looked at.
+            let at_once = !steps.services.iter().any(|steps| steps.service == *service);
+            let (tx, mut rx) = watch::channel(at_once);
+            let (watcher, progress) = (&shelf.watcher, &shelf.progress);
+            let wait = async move {
+                // The sender lives as long as the waits.
+                let _applied = rx.wait_for(|applied| *applied).await;
+                let left = deadline.saturating_duration_since(Instant::now());
+                let tell = |name: &str, health: &Health| progress.health(name, health);
+                let mut healths = watcher.wait_for(&[objects], left, tell).await?;
+                Ok(healths.remove(0))
+            };
+            readiness.waits.insert(service.clone(), wait.boxed().shared());
+            readiness.applied.insert(service.clone(), tx);
+        }
+        Ok(readiness)
+    }
+
+    /// Waits until every service is ready or is known not to become so.
+    pub async fn all(&self) -> Vec<Ended> {
+        join_all(self.waits.values().cloned()).await
+    }
+
+    /// How every service is now.
+    pub async fn look(&self) -> Result<Vec<Health>> {
+        match self.watcher.look(&self.objects, LOOK).await {
+            Ok(healths) => Ok(healths),
+            Err(WaitError::NotReady(late)) => Ok(late.services),
+            Err(WaitError::Access(error)) => Err(error),
+        }
+    }
+
+    /// The services when all waits ended, or the error that tells of those that are not ready.
+    pub fn conclude(&self, results: Vec<Ended>) -> Result<Vec<Health>> {
+        let mut healths = Vec::new();
+        let mut good = true;
+        for result in results {
+            match result {
+                Ok(health) => healths.push(health),
+                Err(WaitError::NotReady(late)) => {
+                    good = false;
+                    healths.extend(late.services);
+                }
+                Err(WaitError::Access(error)) => return Err(error),
+            }
+        }
+        if good { Ok(healths) } else { Err(not_ready(&healths, self.began.elapsed())) }
+    }
+
+    /// The error of the services whose waits ended badly so far.
+    pub fn not_ready(&self) -> Option<Error> {
+        let ended = self.waits.values().filter_map(|wait| wait.peek().cloned());
+        let bad: Vec<Ended> = ended.filter(Result::is_err).collect();
+        if bad.is_empty() { None } else { self.conclude(bad).err() }
+    }
+}
+
+#[async_trait]
+impl Observer for Readiness<'_> {
+    fn progress(&self, progress: apply::Progress<'_>) {
+        use apply::Progress;
+        match progress {
+            Progress::AwaitingNamespace(what) => {
+                self.ui.note(format!("waiting for the end of the namespace: {what}"));
+            }
+            Progress::NamespaceCreated(name) => self.ui.detail(format!("namespace {name} made")),
+            Progress::Applied(change) => {
+                self.progress.state(&change.service, &format!("applied {}", change.key));
+            }
+            Progress::Deleted(change) => self.ui.note(format!("deleted {}", change.key)),
+            Progress::AwaitingNeeds { service, needs } => {
+                self.progress.state(service, &format!("waits for {}", needs.join(", ")));
+            }
+            Progress::ServiceApplied(service) => {
+                if let Some(applied) = self.applied.get(service) {
+                    applied.send_replace(true);
+                }
+            }
+        }
+    }
+
+    async fn ready(&self, service: &str) -> Result<()> {
+        let Some(wait) = self.waits.get(service).filter(|_| self.wait) else {
+            return Ok(());
+        };
+        match wait.clone().await {
+            Ok(_) => Ok(()),
+            Err(WaitError::Access(error)) => Err(error),
+            Err(WaitError::NotReady(late)) => Err(not_ready(&late.services, late.after)),
+        }
+    }
+}
+
+/// The objects of a service, as they are after the plan.
+fn objects_of(service: &str, plan: &Plan) -> ServiceObjects {
+    let changes = plan.changes.iter();
+    let stay = changes.filter(|change| change.service == service && change.desired.is_some());
+    let mut objects = service_objects(stay.map(|change| (service, &change.key)));
+    objects.pop().unwrap_or_else(|| ServiceObjects {
+        service: service.to_owned(),
+        workloads: Vec::new(),
+    })
+}

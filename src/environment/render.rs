@@ -1,0 +1,133 @@
+//! From the sources of each service to the objects of an environment.
+
+use futures::future::try_join_all;
+
+use super::{BASE_VERSION, Scope, ServiceImages};
+use crate::cluster::Cluster;
+use crate::error::{Error, Result};
+use crate::local::Git;
+use crate::manifest::transform::{Mode, Target, transform, unknown_scope};
+use crate::manifest::{self, Manifest, Note, Skipped, live, validate};
+use crate::settings::Settings;
+use crate::ui::Ui;
+
+/// The objects of an environment, and what should be said about them.
+#[derive(Clone, Debug, Default)]
+pub struct Rendered {
+    /// In the order of the services and their sources.
+    pub objects: Vec<Manifest>,
+    /// What was changed.
+    pub notes: Vec<Note>,
+    /// What was left out.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Rendered {
+    /// Says what was left out, and with `-v` what was changed.
+    pub fn tell(&self, ui: &Ui) {
+        for skipped in &self.skipped {
+            ui.note(skipped.to_string());
+        }
+        for note in &self.notes {
+            ui.detail(note.to_string());
+        }
+    }
+}
+
+/// Renders every service of the scope and makes copies of them for its namespace. A cluster is asked only for
+/// services that are `live: true`; without one those are an error.
+pub async fn render(
+    settings: &Settings,
+    scope: &Scope,
+    images: &ServiceImages,
+    cluster: Option<&Cluster>,
+    ui: &Ui,
+) -> Result<Rendered> {
+    let root = settings.root();
+    let git = git_state(settings).await?;
+    let references = images.references();
+    let services = &settings.project.project.services;
+    let chosen = services.iter().filter(|(name, _)| scope.services.contains(*name));
+    let loads = chosen.map(|(name, service)| {
+        let mut vars = settings.vars.clone();
+        vars.extend(service.vars.clone());
+        let context = manifest::Context {
+            app: settings.app().to_owned(),
+            env: scope.stamp.env.clone(),
+            service: name.clone(),
+            version: scope.stamp.version.clone(),
+            namespace: scope.namespace.clone(),
+            image: references.get(name).cloned(),
+            images: references.clone(),
+            profile: settings.profile.value.clone(),
+            git: git.clone(),
+            user: settings.user.clone(),
+            vars,
+        };
+        async move {
+            match service.live {
+                true => copy_of_the_base(name, settings, cluster).await,
+                false => manifest::load(name, service, root, &context, ui).await,
+            }
+        }
+    });
+    let mut objects = Vec::new();
+    let mut notes = Vec::new();
+    for loaded in try_join_all(loads).await? {
+        objects.extend(loaded.manifests);
+        notes.extend(loaded.notes);
+    }
+    validate::check_unique(&objects)?;
+    let target = Target {
+        stamp: scope.stamp.clone(),
+        namespace: scope.namespace.clone(),
+        home: settings.base.iter().map(|base| base.value.clone()).collect(),
+        suffix: scope.suffix.clone(),
+        domain: None,
+        mode: if scope.base { Mode::Base } else { Mode::Copy },
+    };
+    let transformed = transform(objects, &target)?;
+    notes.extend(transformed.notes);
+    Ok(Rendered {
+        objects: transformed.objects,
+        notes,
+        skipped: transformed.skipped,
+    })
+}
+
+/// What runs in the base as this service.
+async fn copy_of_the_base(
+    name: &str,
+    settings: &Settings,
+    cluster: Option<&Cluster>,
+) -> Result<manifest::Loaded> {
+    let place = settings.project.place(&["services", name, "live"]);
+    let Some(cluster) = cluster else {
+        return Err(Error::usage(format!(
+            "service \"{name}\" is `live: true`: it is copied from what runs, which takes a cluster"
+        ))
+        .at(place));
+    };
+    let base = settings.base.as_ref().map_or(BASE_VERSION, |base| &base.value);
+    let observed = crate::cluster::observe::everything(cluster, base).await?;
+    let manifests = live::closure(name, &observed).map_err(|error| error.at(place))?;
+    Ok(manifest::Loaded {
+        manifests,
+        notes: Vec::new(),
+    })
+}
+
+async fn git_state(settings: &Settings) -> Result<manifest::Git> {
+    let root = settings.root().to_path_buf();
+    let state = tokio::task::spawn_blocking(move || match Git::discover(&root)? {
+        Some(git) => git.state().map(Some),
+        None => Ok(None),
+    })
+    .await
+    .map_err(|cause| Error::failed("asking git was cut short").caused_by(&cause))??;
+    Ok(state.map_or_else(manifest::Git::default, |state| manifest::Git {
+        branch: state.branch.unwrap_or_default(),
+        commit: state.commit.unwrap_or_default(),
+        dirty: state.dirty,
+    }))
+}

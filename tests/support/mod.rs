@@ -1,0 +1,4 @@
+//! What tests share: a `dev` with a cleared environment and a home of its own, and the cluster under test.
+
+pub mod cluster;
+pub mod project;

@@ -1,0 +1,160 @@
+//! A plain-HTTP proxy in front of the API server, which sees every request and can kill the client at one of its
+//! writes. Upstream it uses the rights of the cluster under test; clients need none.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use kube::Client;
+use kube::client::Body;
+use tokio::net::TcpListener;
+
+/// When, relative to a write, the client is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Before the API server hears of it.
+    Before,
+    /// After the API server did it, before the client hears of it.
+    After,
+}
+
+/// Kill this process at its write number `write` (from 1).
+#[derive(Clone, Copy, Debug)]
+pub struct Kill {
+    /// The process to kill.
+    pub pid: i32,
+    /// The number of the write, from 1.
+    pub write: usize,
+    /// Before or after the API server's part.
+    pub moment: Moment,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    writes: Vec<String>,
+    kill: Option<Kill>,
+}
+
+/// The proxy; it ends when it is dropped.
+pub struct Proxy {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Starts a proxy to the API server that `client` speaks to.
+    pub async fn start(client: Client) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = state.clone();
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (client, state) = (client.clone(), shared.clone());
+                tokio::spawn(async move {
+                    let service =
+                        service_fn(|request| pass(request, client.clone(), state.clone()));
+                    // A client that was killed in the middle is what this is for.
+                    let _ended = http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Self {
+            address,
+            state,
+            task,
+        }
+    }
+
+    /// Writes a kubeconfig that leads here, and returns its path.
+    pub fn kubeconfig(&self, folder: &Path) -> PathBuf {
+        let path = folder.join(format!("kubeconfig-{}", self.address.port()));
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: proxy\nclusters:\n- name: proxy\n  cluster: {{server: 'http://{}'}}\nusers:\n- name: proxy\n  user: {{}}\ncontexts:\n- name: proxy\n  context: {{cluster: proxy, user: proxy}}\n",
+            self.address
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Forgets the writes so far, and kills a process at one of the next.
+    pub fn arm(&self, kill: Option<Kill>) {
+        let mut state = self.state.lock().unwrap();
+        state.writes.clear();
+        state.kill = kill;
+    }
+
+    /// The writes since [`Proxy::arm`]: method and path.
+    pub fn writes(&self) -> Vec<String> {
+        self.state.lock().unwrap().writes.clone()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Access reviews and dry runs are POST and PATCH requests that write nothing.
+fn is_write(request: &Request<Incoming>) -> bool {
+    let writes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let reviews = request.uri().path().contains("/authorization.k8s.io/");
+    let dry = request.uri().query().is_some_and(|query| query.contains("dryRun="));
+    writes.contains(request.method()) && !reviews && !dry
+}
+
+async fn pass(
+    request: Request<Incoming>,
+    client: Client,
+    state: Arc<Mutex<State>>,
+) -> Result<Response<Body>, Infallible> {
+    let mut kill = None;
+    if is_write(&request) {
+        let mut state = state.lock().unwrap();
+        let write = format!("{} {}", request.method(), request.uri().path());
+        state.writes.push(write);
+        let number = state.writes.len();
+        kill = state.kill.filter(|kill| kill.write == number);
+    }
+    if let Some(kill) = kill.filter(|kill| kill.moment == Moment::Before) {
+        end(kill.pid);
+        return Ok(Response::new(Body::empty()));
+    }
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let mut upstream = Request::builder().method(parts.method).uri(parts.uri);
+    for (name, value) in &parts.headers {
+        if name != http::header::HOST && name != http::header::CONTENT_LENGTH {
+            upstream = upstream.header(name, value);
+        }
+    }
+    let upstream = upstream.body(Body::from(body.to_vec())).unwrap();
+    let answer = client.send(upstream).await.unwrap();
+    // The head of the answer is there, so the API server did it.
+    if let Some(kill) = kill {
+        end(kill.pid);
+    }
+    let (mut parts, body) = answer.into_parts();
+    parts.headers.remove(http::header::TRANSFER_ENCODING);
+    Ok(Response::from_parts(parts, body))
+}
+
+/// SIGKILL to a process that the test started.
+fn end(pid: i32) {
+    let status = std::process::Command::new("kill")
+        .args(["-KILL", &pid.to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
