@@ -1,11 +1,14 @@
 //! `dev down`
 
 use clap::Args;
+use serde::Serialize;
 
 use super::Context;
-use crate::cluster::{guard, remove};
+use crate::cluster::remove::{DownOptions, NamespaceEnd, Removed, down, list_environments};
+use crate::cluster::{Cluster, guard};
 use crate::environment::Scope;
 use crate::error::{Error, Result};
+use crate::manifest::labels::Stamp;
 use crate::settings::Settings;
 
 /// Remove an environment, exactly what it owns
@@ -14,7 +17,7 @@ use crate::settings::Settings;
   dev down                      your environment of this application
   dev down -e pr-12             another one
   dev down --keep-namespace     everything but the namespace
-  dev down --all-mine           every environment of this application that you made
+  dev down --all-mine           all of this application's environments that carry your user name
 
 It removes what the environment's inventory lists and what carries its labels; objects marked `dev/keep: \"true\"`
 stay. The namespace goes only if dev made it and nothing else is in it.")]
@@ -22,7 +25,117 @@ pub struct Down {
     /// Leave the namespace
     #[arg(long)]
     pub keep_namespace: bool,
-    /// Every environment of this application that you made
-    #[arg(long)]
+    /// Every environment of this application whose name is your user name or begins with it and a dash
+    #[arg(long, conflicts_with = "keep_namespace")]
     pub all_mine: bool,
+}
+
+/// What was removed of one environment.
+#[derive(Serialize)]
+struct Gone {
+    env: String,
+    namespace: String,
+    #[serde(flatten)]
+    removed: Removed,
+}
+
+impl Down {
+    /// Removes the environment.
+    pub async fn run(self, context: &Context) -> Result<()> {
+        let settings = context.settings()?;
+        if self.all_mine {
+            return all_mine(context, &settings).await;
+        }
+        let scope = Scope::choose(&settings, &[], false)?;
+        remove(context, &settings, &scope, self.keep_namespace).await
+    }
+}
+
+/// Removes what a scope owns, and says what is left.
+pub async fn remove(
+    context: &Context,
+    settings: &Settings,
+    scope: &Scope,
+    keep_namespace: bool,
+) -> Result<()> {
+    let cluster = context.connect().await?;
+    guard::ensure_writable(&cluster, &context.ui).await?;
+    let gone = one(context, settings, &cluster, &scope.stamp, &scope.namespace, keep_namespace)
+        .await?;
+    let failure = gone.removed.failure();
+    context.ui.data(&gone, |_| String::new())?;
+    failure.map_or(Ok(()), Err)
+}
+
+async fn one(
+    context: &Context,
+    settings: &Settings,
+    cluster: &Cluster,
+    stamp: &Stamp,
+    namespace: &str,
+    keep_namespace: bool,
+) -> Result<Gone> {
+    let ui = &context.ui;
+    let options = DownOptions {
+        keep_namespace,
+        timeout: settings.basics.timeout,
+    };
+    let task = ui.task(namespace);
+    task.state("looking for what is to be removed");
+    let removed = down(cluster, namespace, stamp, &options, &|text| task.state(text)).await?;
+    let what = match (&removed.namespace, removed.removed.len()) {
+        (NamespaceEnd::Deleted, count) => format!("{count} objects and the namespace removed"),
+        (_, 0) if removed.failures.is_empty() => "nothing to remove".to_owned(),
+        (_, count) => format!("{count} objects removed"),
+    };
+    match removed.failures.is_empty() {
+        true => task.done(what),
+        false => task.failed(what),
+    }
+    for key in &removed.kept {
+        ui.note(format!("kept: {key} (dev/keep)"));
+    }
+    if !removed.foreign.is_empty() {
+        let names: Vec<String> = removed.foreign.iter().map(ToString::to_string).collect();
+        ui.note(format!(
+            "the namespace {namespace} stays, with objects that dev did not make: {}",
+            names.join(", ")
+        ));
+    }
+    Ok(Gone {
+        env: stamp.env.clone(),
+        namespace: namespace.to_owned(),
+        removed,
+    })
+}
+
+async fn all_mine(context: &Context, settings: &Settings) -> Result<()> {
+    let Some(mine) = crate::project::label::label_from(&settings.user) else {
+        return Err(Error::usage("no user name is known, so no environment is known to be yours")
+            .hint("name them: dev down -e NAME"));
+    };
+    let cluster = context.connect().await?;
+    guard::ensure_writable(&cluster, &context.ui).await?;
+    let prefix = format!("{mine}-");
+    let mut all = Vec::new();
+    let mut failure = None;
+    for found in list_environments(&cluster, Some(settings.app())).await? {
+        if found.env != mine && !found.env.starts_with(&prefix) {
+            continue;
+        }
+        let stamp = Stamp {
+            app: found.app,
+            env: found.env.clone(),
+            base: found.base,
+            version: found.env,
+        };
+        let gone = one(context, settings, &cluster, &stamp, &found.namespace, false).await?;
+        failure = failure.or_else(|| gone.removed.failure());
+        all.push(gone);
+    }
+    if all.is_empty() {
+        context.ui.note(format!("no environment of {} is named {mine} or {mine}-…", settings.app()));
+    }
+    context.ui.data(&all, |_| String::new())?;
+    failure.map_or(Ok(()), Err)
 }

@@ -1,17 +1,143 @@
 //! `dev status`
 
+use std::time::Duration;
+
 use clap::Args;
+use serde::Serialize;
 
 use super::Context;
-use crate::error::Result;
+use crate::cluster::remove::{Environment, list_environments};
+use crate::cluster::wait::{WaitError, Watcher};
+use crate::cluster::{Cluster, exposed};
+use crate::environment::{Scope, ServiceReport, service_objects, services_table};
+use crate::error::{Error, Result};
+use crate::plan::NamespaceState;
+use crate::ui::table;
 
-/// x
+/// How long it may take to read what runs.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Show what runs in an environment
 #[derive(Args, Debug)]
-pub struct Status {}
+#[command(after_help = "Examples:
+  dev status                    services, their state, where they are reached; troubles with hints
+  dev status --all              every environment of this application in the cluster
+  dev status --base-version     the base itself, where `dev deploy` made it
+  dev status -o json | jq '.services[] | select(.state != \"ready\")'")]
+pub struct Status {
+    /// Every environment of this application
+    #[arg(long)]
+    pub all: bool,
+    /// The base itself in place of an environment
+    #[arg(long, conflicts_with = "all")]
+    pub base_version: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    app: String,
+    env: String,
+    namespace: String,
+    context: String,
+    /// `absent`, `active` or `terminating`.
+    state: &'static str,
+    services: Vec<ServiceReport>,
+}
 
 impl Status {
-    /// x
-    pub async fn run(self, _context: &Context) -> Result<()> {
+    /// Shows the environment.
+    pub async fn run(self, context: &Context) -> Result<()> {
+        let settings = context.settings()?;
+        let cluster = context.connect().await?;
+        if self.all {
+            let all = list_environments(&cluster, Some(settings.app())).await?;
+            return context.ui.data(&all, |all| environments(all));
+        }
+        let scope = Scope::choose(&settings, &[], self.base_version)?;
+        let shown = look(&cluster, &scope).await?;
+        context.ui.data(&shown, |shown| services_table(&shown.services))?;
+        for service in &shown.services {
+            for trouble in service.health.troubles() {
+                let code = trouble.reason.code();
+                context.ui.note(format!("{}: [{code}] {trouble}", service.health.service));
+                for line in &trouble.lines {
+                    context.ui.note(format!("    | {line}"));
+                }
+                if let Some(hint) = &trouble.hint {
+                    context.ui.note(format!("    Hint: {hint}"));
+                }
+            }
+        }
+        if shown.services.is_empty() {
+            let (env, namespace) = (&shown.env, &shown.namespace);
+            context.ui.note(match shown.state {
+                "terminating" => format!("{env} is being removed (namespace {namespace})"),
+                _ => format!("{env} is not up (namespace {namespace}): `dev up` makes it"),
+            });
+        }
         Ok(())
     }
+}
+
+async fn look(cluster: &Cluster, scope: &Scope) -> Result<Shown> {
+    let namespace = &scope.namespace;
+    let (state, inventory) = tokio::try_join!(
+        cluster.namespace_state(namespace),
+        cluster.read_inventory(namespace, &scope.stamp.env)
+    )?;
+    let inventory = inventory.unwrap_or_default();
+    let owned = inventory.entries().map(|entry| (entry.service.as_str(), &entry.key));
+    let objects = service_objects(owned.filter(|(service, _)| !service.is_empty()));
+    let state = match state {
+        NamespaceState::Absent => "absent",
+        NamespaceState::Terminating { .. } => "terminating",
+        NamespaceState::Active { .. } | NamespaceState::Unreadable => "active",
+    };
+    let mut services = Vec::new();
+    if !objects.is_empty() && state == "active" {
+        let watcher = Watcher::new(cluster.client.clone(), namespace, |_| {});
+        let (healths, exposed) = tokio::join!(
+            watcher.look(&objects, LOOK),
+            exposed::read(&cluster.client, namespace)
+        );
+        let exposed = exposed?;
+        let healths = healths.map_err(|error| match error {
+            WaitError::Access(error) => error,
+            WaitError::NotReady(_) => Error::cluster("the cluster did not answer in time"),
+        })?;
+        services = healths
+            .into_iter()
+            .map(|health| ServiceReport {
+                version: scope.stamp.version.clone(),
+                urls: exposed.urls(&health.service).into_iter().map(|url| url.url).collect(),
+                health,
+            })
+            .collect();
+    }
+    Ok(Shown {
+        app: scope.stamp.app.clone(),
+        env: scope.stamp.env.clone(),
+        namespace: namespace.clone(),
+        context: cluster.context.clone(),
+        state,
+        services,
+    })
+}
+
+fn environments(all: &[Environment]) -> String {
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|found| {
+            let state = if found.terminating { "being removed" } else { "" };
+            vec![
+                found.env.clone(),
+                found.namespace.clone(),
+                found.base.clone().unwrap_or_default(),
+                found.created.clone(),
+                state.to_owned(),
+            ]
+        })
+        .collect();
+    table(&["ENVIRONMENT", "NAMESPACE", "BASE", "SINCE", ""], &rows)
 }

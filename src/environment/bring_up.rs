@@ -9,7 +9,7 @@ use super::report::{Report, ServiceReport};
 use super::{Scope, ServiceImages, render};
 use crate::cluster::apply::{self, ApplyOptions};
 use crate::cluster::health::Health;
-use crate::cluster::{Cluster, guard, observe, url};
+use crate::cluster::{Cluster, exposed, guard, observe};
 use crate::error::Result;
 use crate::plan::{self, Action, Desired, Plan, PlanOptions};
 use crate::settings::Settings;
@@ -106,7 +106,7 @@ pub async fn bring_up(
         .ensure(|reference| will_run(&plan, reference), cluster, &identity, ui)
         .await?;
     let healths = apply_and_wait(scope, cluster, &plan, options, ui).await?;
-    let urls = url::urls_of(cluster, &scope.namespace).await?;
+    let exposed = exposed::read(&cluster.client, &scope.namespace).await?;
     Ok(Report {
         app: scope.stamp.app.clone(),
         env: scope.stamp.env.clone(),
@@ -118,7 +118,7 @@ pub async fn bring_up(
             .into_iter()
             .map(|health| ServiceReport {
                 version: scope.stamp.version.clone(),
-                urls: urls.get(&health.service).cloned().unwrap_or_default(),
+                urls: exposed.urls(&health.service).into_iter().map(|url| url.url).collect(),
                 health,
             })
             .collect(),

@@ -96,7 +96,7 @@ impl ServiceImages {
             Target::Local(_) => nodes::images_of_every_node(cluster).await?,
             Target::Registry => std::collections::HashSet::new(),
         };
-        let platform = Platform::linux(&nodes::architecture(cluster).await?);
+        let platform = Platform::linux(&nodes::architecture(cluster).await);
         let images = Images::new(self.registry.as_ref(), &Dirs::from_env()?, platform);
         stream::iter(plans)
             .map(|plan| {

@@ -6,7 +6,7 @@ use super::{BASE_VERSION, Scope, ServiceImages};
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::local::Git;
-use crate::manifest::transform::{Target, transform};
+use crate::manifest::transform::{Mode, Target, transform, unknown_scope};
 use crate::manifest::{self, Manifest, Note, Skipped, live, validate};
 use crate::settings::Settings;
 use crate::ui::Ui;
@@ -81,9 +81,10 @@ pub async fn render(
     let target = Target {
         stamp: scope.stamp.clone(),
         namespace: scope.namespace.clone(),
-        source: settings.base.as_ref().map(|base| base.value.clone()),
+        home: settings.base.iter().map(|base| base.value.clone()).collect(),
         suffix: scope.suffix.clone(),
-        copy: !scope.base,
+        domain: None,
+        mode: if scope.base { Mode::Base } else { Mode::Copy },
     };
     let transformed = transform(objects, &target)?;
     notes.extend(transformed.notes);

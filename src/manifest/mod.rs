@@ -5,6 +5,7 @@ pub mod files;
 mod helm;
 mod kustomize;
 pub mod labels;
+pub mod live;
 mod load;
 pub mod names;
 mod note;
