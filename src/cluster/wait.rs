@@ -20,6 +20,8 @@ use crate::error::Error;
 
 /// Lines of a failing container that are told.
 const LINES: i64 = 20;
+/// For a look: whatever is not there by now is missing.
+const SETTLED: Duration = Duration::MAX;
 /// What only troubles are told from.
 const DETAILS: [Watched; 3] = [Watched::Events, Watched::Claims, Watched::ClaimEvents];
 /// How long the end of a failed wait is put off for lines that are still being read.
@@ -106,7 +108,7 @@ impl Watcher {
         loop {
             changes.mark_unchanged();
             let mut again = None;
-            if let Some(judged) = self.judge(services, &own, &needed, began)? {
+            if let Some(judged) = self.judge(services, &own, &needed, began.elapsed())? {
                 for (judgement, told) in judged.iter().zip(&mut told) {
                     if told.as_ref() != Some(&judgement.health) {
                         on_state(&judgement.health.service, &judgement.health);
@@ -120,13 +122,13 @@ impl Watcher {
                 self.need(&BTreeSet::from(DETAILS), &own);
                 self.read_logs(judged.iter().flat_map(|one| &one.logs));
                 if judged.iter().any(|one| one.health.is_failed()) || Instant::now() >= deadline {
-                    let services = self.last_word(services, began).await;
+                    let services = self.last_word(services, began.elapsed()).await;
                     let after = began.elapsed();
                     return Err(WaitError::NotReady(NotReady { services, after }));
                 }
                 again = judged.iter().filter_map(|one| one.again).min();
             } else if Instant::now() >= deadline {
-                let services = self.last_word(services, began).await;
+                let services = self.last_word(services, began.elapsed()).await;
                 let after = began.elapsed();
                 return Err(WaitError::NotReady(NotReady { services, after }));
             }
@@ -139,28 +141,7 @@ impl Watcher {
         }
     }
 
-    /// The health as it is now. Waits only until everything was read once, at most `timeout`.
-    pub async fn look(
-        &self,
-        services: &[ServiceObjects],
-        timeout: Duration,
-    ) -> Result<Vec<Health>, WaitError> {
-        let began = Instant::now();
-        let own = own_kinds(services);
-        let mut needed = with_parts(&own);
-        needed.extend(DETAILS);
-        self.need(&needed, &own);
-        let mut changes = self.shared.changes();
-        loop {
-            changes.mark_unchanged();
-            let read = self.judge(services, &own, &needed, began)?.is_some();
-            if read || timeout_at(began + timeout, changes.changed()).await.is_err() {
-                return Ok(self.last_word(services, began).await);
-            }
-        }
-    }
-
-    /// How the services are now, without waiting for them: at most `timeout` for the first read.
+    /// How the services are now, with what only troubles need. Waits only until everything was read once, at most `timeout`.
     pub async fn look(
         &self,
         services: &[ServiceObjects],
@@ -175,15 +156,16 @@ impl Watcher {
         loop {
             self.need(&needed, &own);
             changes.mark_unchanged();
-            if let Some(judged) = self.judge(services, &own, &needed, began)? {
-                let ready = judged.iter().all(|one| one.health.is_ready());
-                if ready || needed.contains(&Watched::Events) {
+            if let Some(judged) = self.judge(services, &own, &needed, SETTLED)? {
+                if judged.iter().all(|one| one.health.is_ready()) {
                     return Ok(judged.into_iter().map(|one| one.health).collect());
+                }
+                if needed.contains(&Watched::Events) {
+                    return Ok(self.last_word(services, SETTLED).await);
                 }
                 needed.extend(DETAILS);
             } else if timeout_at(deadline, changes.changed()).await.is_err() {
-                let services = self.judge_all(&self.shared.lock().world, services, began);
-                let services = services.into_iter().map(|one| one.health).collect();
+                let services = self.last_word(services, began.elapsed()).await;
                 let after = began.elapsed();
                 return Err(WaitError::NotReady(NotReady { services, after }));
             }
@@ -220,7 +202,7 @@ impl Watcher {
         services: &[ServiceObjects],
         own: &BTreeSet<Watched>,
         needed: &BTreeSet<Watched>,
-        began: Instant,
+        waited: Duration,
     ) -> Result<Option<Vec<Judgement>>, WaitError> {
         let state = self.shared.lock();
         if let Some(cause) = &state.rejected {
@@ -247,19 +229,19 @@ impl Watcher {
         if !needed.iter().all(read) {
             return Ok(None);
         }
-        Ok(Some(self.judge_all(&state.world, services, began)))
+        Ok(Some(self.judge_all(&state.world, services, waited)))
     }
 
     fn judge_all(
         &self,
         world: &World,
         services: &[ServiceObjects],
-        began: Instant,
+        waited: Duration,
     ) -> Vec<Judgement> {
         let index = Index::new(world);
         let moment = Moment {
             now: self.shared.now(),
-            waited: began.elapsed(),
+            waited,
         };
         let judged = services
             .iter()
@@ -268,12 +250,12 @@ impl Watcher {
     }
 
     /// The healths at the end, with the lines of containers that are still being read.
-    async fn last_word(&self, services: &[ServiceObjects], began: Instant) -> Vec<Health> {
+    async fn last_word(&self, services: &[ServiceObjects], waited: Duration) -> Vec<Health> {
         let until = Instant::now() + LAST_LINES;
         let mut changes = self.shared.changes();
         loop {
             changes.mark_unchanged();
-            let judged = self.judge_all(&self.shared.lock().world, services, began);
+            let judged = self.judge_all(&self.shared.lock().world, services, waited);
             self.read_logs(judged.iter().flat_map(|one| &one.logs));
             let complete = judged.iter().all(|one| one.logs.is_empty());
             if complete || timeout_at(until, changes.changed()).await.is_err() {
