@@ -87,7 +87,8 @@ pub fn port_of<'a>(service: &'a Service, wanted: Option<&str>) -> Result<&'a Ser
     }
 }
 
-fn is_http(port: &ServicePort) -> bool {
+/// Whether a port says that it speaks HTTP.
+pub fn is_http(port: &ServicePort) -> bool {
     let protocol = port.app_protocol.as_deref().or(port.name.as_deref());
     protocol.is_some_and(|name| name.starts_with("http")) || matches!(port.port, 80 | 8080)
 }

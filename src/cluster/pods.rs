@@ -74,6 +74,20 @@ impl PodSet {
     }
 }
 
+/// Reads the Service object of a service.
+///
+/// # Errors
+/// There is none; the nearest name is told.
+pub async fn service_object(client: &Client, namespace: &str, service: &str) -> Result<Service> {
+    let services = Api::<Service>::namespaced(client.clone(), namespace);
+    let all = services.list(&ListParams::default()).await;
+    let all = all.map_err(|error| refused("list services", namespace, &error))?.items;
+    match service_of(&all, service) {
+        Some(object) => Ok(object.clone()),
+        None => Err(unknown(service, namespace, &all)),
+    }
+}
+
 /// The Service object of a service: the one that `dev` labelled and that has its name, else any labelled one that selects
 /// pods, else the one with that name.
 pub fn service_of<'a>(all: &'a [Service], service: &str) -> Option<&'a Service> {

@@ -50,6 +50,18 @@ pub enum Via {
     },
 }
 
+impl std::fmt::Display for Via {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ingress { name } => write!(f, "Ingress {name}"),
+            Self::HttpRoute { name } => write!(f, "HTTPRoute {name}"),
+            Self::LoadBalancer { .. } => f.write_str("load balancer"),
+            Self::NodePort { .. } => f.write_str("node port"),
+            Self::Cluster { .. } => f.write_str("inside the cluster only"),
+        }
+    }
+}
+
 /// What addresses are read from. All but nodes are of one namespace; Gateways are those that its routes refer to.
 #[derive(Clone, Debug, Default)]
 pub struct Exposed {

@@ -22,10 +22,7 @@ pub struct Context {
 impl Context {
     /// Reads the project and resolves the settings.
     pub fn settings(&self) -> Result<Settings> {
-        let here = std::env::current_dir().map_err(|cause| {
-            Error::failed("cannot tell the current folder").caused_by(&cause)
-        })?;
-        let loaded = Loaded::find(self.basics.file.as_deref(), &here)?;
+        let loaded = Loaded::find(self.basics.file.as_deref(), &here()?)?;
         let branch = Git::discover(&loaded.root)?.and_then(|git| git.branch());
         let variables = |name: &str| std::env::var(name).ok();
         let settings = Settings::resolve(
@@ -48,6 +45,15 @@ impl Context {
         Ok(settings)
     }
 
+    /// The project, for commands that can do without one: `None` where there is no `dev.yaml` and none was named.
+    pub fn project(&self) -> Result<Option<Loaded>> {
+        let here = here()?;
+        match self.basics.file.is_none() && !Loaded::is_near(&here) {
+            true => Ok(None),
+            false => Loaded::find(self.basics.file.as_deref(), &here).map(Some),
+        }
+    }
+
     /// Connects to the cluster of the chosen context. Nothing is written by it.
     pub async fn connect(&self) -> Result<Cluster> {
         let options = ConnectOptions {
@@ -56,4 +62,9 @@ impl Context {
         };
         Cluster::connect(&options).await
     }
+}
+
+fn here() -> Result<std::path::PathBuf> {
+    std::env::current_dir()
+        .map_err(|cause| Error::failed("cannot tell the current folder").caused_by(&cause))
 }

@@ -12,6 +12,6 @@ mod select;
 pub use bring_up::{UpOptions, bring_up, preview};
 pub use images::{ImageReport, ServiceImages};
 pub use render::{Rendered, render};
-pub use report::{Report, ServiceReport, not_ready, service_objects};
+pub use report::{Report, ServiceReport, not_ready, service_objects, services_table};
 pub use scope::{BASE_VERSION, Scope};
 pub use select::{exactly, with_needs};

@@ -5,13 +5,10 @@
 //! go-yaml, while `dev.yaml` is read into types by the crate itself.
 
 mod compose;
-mod locate;
 mod path;
 mod scalar;
 #[cfg(test)]
 mod tests;
-
-pub use locate::locate;
 
 use std::path::Path;
 
@@ -89,8 +86,9 @@ pub fn documents(text: &str, file: &Path) -> Result<Vec<Document>> {
     Ok(documents)
 }
 
-/// The place (line and column from 1) of the value that `keys` lead to, from the mapping that begins on `line` of a
-/// text; where the path ends early, of the last key that is there. For errors about what was read.
+/// The place (line and column from 1) of the scalar that `keys` lead to, or of the key of anything larger, from the first
+/// mapping that begins on `line` of a text or after it; where the path ends early, of the last key that is there. A list's
+/// element is named by its index. For errors about what was read.
 pub fn locate(text: &str, line: usize, keys: &[&str]) -> Option<(usize, usize)> {
     path::locate(text.strip_prefix('\u{feff}').unwrap_or(text), line, keys)
 }

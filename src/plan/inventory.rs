@@ -152,8 +152,14 @@ mod tests {
     #[test]
     fn another_version_of_a_kind_is_the_same_object() {
         let mut inventory = Inventory::default();
-        inventory.insert(key("autoscaling/v1", "HorizontalPodAutoscaler", "web"), "web");
-        inventory.insert(key("autoscaling/v2", "HorizontalPodAutoscaler", "web"), "web");
+        inventory.insert(
+            key("autoscaling/v1", "HorizontalPodAutoscaler", "web"),
+            "web",
+        );
+        inventory.insert(
+            key("autoscaling/v2", "HorizontalPodAutoscaler", "web"),
+            "web",
+        );
         assert_eq!(inventory.len(), 1);
     }
 

@@ -42,6 +42,11 @@ impl Loaded {
         Self::parse(&text, &file)
     }
 
+    /// Whether there is a `dev.yaml` in `from` or a folder above it.
+    pub fn is_near(from: &Path) -> bool {
+        from.ancestors().any(|folder| within(folder).is_some())
+    }
+
     /// Reads and checks the text of a project file.
     ///
     /// # Errors
@@ -65,7 +70,7 @@ impl Loaded {
 
     /// The place of a key or value of the file, for an error about it.
     pub fn place(&self, path: &[&str]) -> Place {
-        match yaml::locate(&self.text, path) {
+        match yaml::locate(&self.text, 1, path) {
             Some((line, column)) => Place::at(&self.file, line, column),
             None => Place::file(&self.file),
         }

@@ -67,17 +67,24 @@ pub(super) fn locate(text: &str, line: usize, keys: &[&str]) -> Option<(usize, u
             _ => continue,
         }
         match root {
-            None if is_mapping && here.0 == line => {
+            None if is_mapping && here.0 >= line => {
                 root = Some(levels.len() + 1);
                 found = Some(here);
             }
             Some(depth) if levels.len() == depth + matched => {
-                if let (Some(Level::Mapping(key, value_next)), Some(wanted)) =
-                    (levels.last(), keys.get(matched))
-                    && key == wanted
-                {
-                    found = Some(here);
-                    if !value_next {
+                let wanted = keys.get(matched).copied().unwrap_or_default();
+                let (is_it, is_value) = match levels.last() {
+                    Some(Level::Mapping(key, value_next)) => (key == wanted, !value_next),
+                    Some(Level::List(begun)) => (wanted.parse() == Ok(begun - 1), true),
+                    None => (false, false),
+                };
+                if is_it {
+                    let is_element = matches!(levels.last(), Some(Level::List(_)));
+                    // A key is a better place than the beginning of what it holds.
+                    if !is_value || is_element || matches!(event, Event::Scalar(..)) {
+                        found = Some(here);
+                    }
+                    if is_value {
                         matched += 1;
                         if matched == keys.len() {
                             return found;
