@@ -5,6 +5,7 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressBackend};
 use serde::Serialize;
 use serde_json::Value;
 
+pub use crate::cluster::exposed::urls_of;
 use crate::manifest::labels;
 
 /// One address of a service.
