@@ -10,7 +10,7 @@ try_note() { # KEY VALUE
 	mkdir -p "$try_state"
 	grep -qxF "$1 $2" "$try_state/record" 2>/dev/null || echo "$1 $2" >>"$try_state/record"
 }
-try_noted() { sed -n "s/^$1 //p" "$try_state/record" 2>/dev/null; }
+try_noted() { [[ ! -e $try_state/record ]] || sed -n "s/^$1 //p" "$try_state/record"; }
 
 # try_choose CONTEXT: sets $kind (context, kind, k3d, minikube, bundled) and $cluster_name, how people call it.
 try_choose() {

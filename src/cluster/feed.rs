@@ -135,7 +135,11 @@ impl Shared {
     }
 
     /// The metadata of an object as it is now.
-    pub(super) async fn metadata(&self, kind: Watched, name: &str) -> kube::Result<Option<ObjectMeta>> {
+    pub(super) async fn metadata(
+        &self,
+        kind: Watched,
+        name: &str,
+    ) -> kube::Result<Option<ObjectMeta>> {
         let (group, version, kind, plural) = kind.names();
         let resource = ApiResource {
             group: group.to_owned(),

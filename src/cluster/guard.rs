@@ -12,8 +12,8 @@ use http::Request;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, Resource, namespace};
-use crate::image::LocalCluster;
 use crate::error::{Error, Result};
+use crate::image::LocalCluster;
 use crate::ui::Ui;
 
 pub use local::LocalKind;

@@ -23,11 +23,7 @@ fn resource() -> Resource {
 
 impl Cluster {
     /// The record in a namespace; `None` where there is none.
-    pub async fn read_inventory(
-        &self,
-        namespace: &str,
-        env: &str,
-    ) -> Result<Option<Inventory>> {
+    pub async fn read_inventory(&self, namespace: &str, env: &str) -> Result<Option<Inventory>> {
         match self.inventory_object(namespace, env).await? {
             Some(found) => Ok(Some(Inventory::from_config_map(&found)?)),
             None => Ok(None),
@@ -61,16 +57,17 @@ impl Cluster {
                 return Ok(false);
             }
             let mut body = next.to_config_map(stamp, namespace);
-            let request = match &found {
-                Some(found) => {
-                    body["metadata"]["resourceVersion"] =
-                        found["metadata"]["resourceVersion"].clone();
-                    Request::put(
-                        self.written(&resource().object(Some(namespace), &labels::inventory_name(env))),
-                    )
-                }
-                None => Request::post(self.written(&resource().collection(Some(namespace)))),
-            };
+            let request =
+                match &found {
+                    Some(found) => {
+                        body["metadata"]["resourceVersion"] =
+                            found["metadata"]["resourceVersion"].clone();
+                        Request::put(self.written(
+                            &resource().object(Some(namespace), &labels::inventory_name(env)),
+                        ))
+                    }
+                    None => Request::post(self.written(&resource().collection(Some(namespace)))),
+                };
             let request = request
                 .header(http::header::CONTENT_TYPE, "application/json")
                 .body(body.to_string().into_bytes());

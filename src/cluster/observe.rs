@@ -233,7 +233,11 @@ pub async fn everything(cluster: &Cluster, namespace: &str) -> Result<Vec<Value>
     let mut objects = Vec::new();
     for (resource, items) in futures::future::try_join_all(reads).await? {
         let kind = (resource.api_version.clone(), resource.kind.clone());
-        objects.extend(items.into_iter().filter_map(|item| Some(live(&kind, item)?.1.value)));
+        objects.extend(
+            items
+                .into_iter()
+                .filter_map(|item| Some(live(&kind, item)?.1.value)),
+        );
     }
     Ok(objects)
 }

@@ -123,9 +123,11 @@ pub async fn down(
         }
         NamespaceState::Active { .. } | NamespaceState::Unreadable => {}
     }
-    let (inventory, kinds) =
-        futures::future::try_join(cluster.read_inventory(namespace, &stamp.env), cluster.deletable_kinds())
-            .await?;
+    let (inventory, kinds) = futures::future::try_join(
+        cluster.read_inventory(namespace, &stamp.env),
+        cluster.deletable_kinds(),
+    )
+    .await?;
     let inventory = inventory.unwrap_or_default();
     let kinds = with_recorded(cluster, kinds, &inventory).await?;
 
@@ -487,7 +489,11 @@ pub async fn list_environments(cluster: &Cluster, app: Option<&str>) -> Result<V
     Ok(found.into_values().collect())
 }
 
-fn collect(list: &Value, namespace_field: &str, found: &mut BTreeMap<(String, String), Environment>) {
+fn collect(
+    list: &Value,
+    namespace_field: &str,
+    found: &mut BTreeMap<(String, String), Environment>,
+) {
     for item in list["items"].as_array().into_iter().flatten() {
         let metadata = &item["metadata"];
         let label = |key: &str| metadata["labels"][key].as_str().map(str::to_owned);

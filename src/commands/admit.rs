@@ -40,11 +40,15 @@ impl Admit {
             return Ok(());
         }
         if context.basics.context.is_none() {
-            let question =
-                format!("Admit {} at {} for writing? Type its name:", cluster.context, cluster.server);
+            let question = format!(
+                "Admit {} at {} for writing? Type its name:",
+                cluster.context, cluster.server
+            );
             if !ui.can_ask() || ui.ask(&question)? != cluster.context {
-                return Err(Error::usage("the cluster was not named, so nothing was admitted")
-                    .hint(format!("name it: dev admit --context {}", cluster.context)));
+                return Err(
+                    Error::usage("the cluster was not named, so nothing was admitted")
+                        .hint(format!("name it: dev admit --context {}", cluster.context)),
+                );
             }
         }
         let identity = guard::admit(&cluster).await?;

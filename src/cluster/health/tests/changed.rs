@@ -7,7 +7,9 @@ fn change(objects: &mut [Value], kind: &str, path: &str, value: Value) {
         .iter_mut()
         .find(|one| one["kind"] == kind)
         .expect("an object of the kind");
-    *object.pointer_mut(path).unwrap_or_else(|| panic!("{kind} has no {path}")) = value;
+    *object
+        .pointer_mut(path)
+        .unwrap_or_else(|| panic!("{kind} has no {path}")) = value;
 }
 
 #[test]
@@ -15,14 +17,22 @@ fn an_older_state_is_not_taken_for_the_new_generation() {
     let mut objects = recorded("good");
     change(&mut objects, "Deployment", "/metadata/generation", json!(2));
     let health = judged(&objects).health;
-    assert_eq!(health.state, State::Progressing, "its controller has not seen it");
+    assert_eq!(
+        health.state,
+        State::Progressing,
+        "its controller has not seen it"
+    );
 
     let objects = recorded("good");
     let mut applied = service(&objects);
     applied.workloads[0].generation = Some(2);
     let world = world(&objects);
     let health = judge(&applied, &Index::new(&world), moment(LATER, 60)).health;
-    assert_eq!(health.state, State::Progressing, "the watch has not shown it");
+    assert_eq!(
+        health.state,
+        State::Progressing,
+        "the watch has not shown it"
+    );
 
     applied.workloads[0].generation = Some(1);
     applied.workloads[0].uid = Some("of another object".to_owned());
@@ -42,8 +52,18 @@ fn a_rollout_with_old_pods_left_is_not_complete() {
 #[test]
 fn old_pods_that_are_available_do_not_count_for_the_new_version() {
     let mut objects = recorded("good");
-    change(&mut objects, "Deployment", "/status/updatedReplicas", json!(1));
-    change(&mut objects, "ReplicaSet", "/status/availableReplicas", json!(1));
+    change(
+        &mut objects,
+        "Deployment",
+        "/status/updatedReplicas",
+        json!(1),
+    );
+    change(
+        &mut objects,
+        "ReplicaSet",
+        "/status/availableReplicas",
+        json!(1),
+    );
     let health = judged(&objects).health;
     assert_eq!((health.ready, health.wanted), (1, 2));
     assert_eq!(health.text, "1/2 ready");
@@ -79,7 +99,8 @@ fn restarted(started: &str) -> Vec<Value> {
         let status = &mut pod["status"]["containerStatuses"][0];
         status["restartCount"] = json!(1);
         status["state"] = json!({"running": {"startedAt": started}});
-        status["lastState"] = json!({"terminated": {"exitCode": 2, "startedAt": started, "finishedAt": started}});
+        status["lastState"] =
+            json!({"terminated": {"exitCode": 2, "startedAt": started, "finishedAt": started}});
     }
     objects
 }
@@ -154,23 +175,44 @@ fn pods_that_are_being_removed_have_no_troubles() {
 
 #[test]
 fn an_evicted_pod_and_a_lost_node_are_told() {
-    for (reason, code) in [("Evicted", "Evicted"), ("NodeLost", "NodeLost"), ("OutOfcpu", "Evicted")] {
+    for (reason, code) in [
+        ("Evicted", "Evicted"),
+        ("NodeLost", "NodeLost"),
+        ("OutOfcpu", "Evicted"),
+    ] {
         let mut objects = recorded("crash");
         let status = json!({"phase": "Failed", "reason": reason, "message": "The node was low on resource: memory."});
         change(&mut objects, "Pod", "/status", status);
         let health = judged(&objects).health;
         assert_eq!(health.troubles()[0].reason.code(), code, "{reason}");
-        assert_eq!(health.troubles()[0].detail, ["The node was low on resource: memory."]);
+        assert_eq!(
+            health.troubles()[0].detail,
+            ["The node was low on resource: memory."]
+        );
     }
 }
 
 #[test]
 fn a_set_that_waits_for_a_pod_of_the_old_version_names_the_pod() {
     let mut objects = recorded("set-crash");
-    change(&mut objects, "StatefulSet", "/status/updateRevision", json!("set-crash-new"));
-    change(&mut objects, "StatefulSet", "/status/updatedReplicas", json!(0));
+    change(
+        &mut objects,
+        "StatefulSet",
+        "/status/updateRevision",
+        json!("set-crash-new"),
+    );
+    change(
+        &mut objects,
+        "StatefulSet",
+        "/status/updatedReplicas",
+        json!(0),
+    );
     let health = judged(&objects).health;
-    let told: Vec<_> = health.troubles().iter().filter_map(|one| one.hint.as_deref()).collect();
+    let told: Vec<_> = health
+        .troubles()
+        .iter()
+        .filter_map(|one| one.hint.as_deref())
+        .collect();
     assert!(told.contains(&"kubectl delete pod set-crash-0"), "{told:?}");
 }
 
@@ -182,7 +224,12 @@ fn a_suspended_job_and_a_scaled_down_deployment_are_ready() {
 
     let mut objects = recorded("good");
     change(&mut objects, "Deployment", "/spec/replicas", json!(0));
-    change(&mut objects, "Deployment", "/status", json!({"observedGeneration": 1}));
+    change(
+        &mut objects,
+        "Deployment",
+        "/status",
+        json!({"observedGeneration": 1}),
+    );
     let health = judged(&objects[..1]).health;
     assert_eq!((health.state, health.wanted), (State::Ready, 0));
 }
@@ -201,5 +248,8 @@ fn kinds_that_have_nothing_to_wait_for_are_ready() {
     };
     let empty = world(&[]);
     let health = judge(&service, &Index::new(&empty), moment(LATER, 60)).health;
-    assert_eq!((health.state, health.text.as_str()), (State::Ready, "ready"));
+    assert_eq!(
+        (health.state, health.text.as_str()),
+        (State::Ready, "ready")
+    );
 }
