@@ -110,7 +110,7 @@ pub(super) fn missing(paths: &[PathBuf]) -> Error {
     };
     error
         .reason("NoKubeconfig")
-        .hint("set KUBECONFIG or pass --kubeconfig, or start a local cluster (kind, k3d, minikube)")
+        .hint("set KUBECONFIG, or start a local cluster (kind, k3d, minikube)")
 }
 
 fn list(paths: &[PathBuf]) -> String {

@@ -318,3 +318,39 @@ async fn buildah_builds_and_pushes_and_its_archive_is_loaded() {
     assert_eq!(config["config"]["Labels"]["who"], "me");
     remove.output().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_can_be_a_base_and_a_new_one_is_a_new_image() {
+    let Some(server) = Server::start("archive base", None).await else {
+        return;
+    };
+    let it = Fixture::new(Some(&server.host));
+    let task = Ui::silent().task("web");
+    let base = it.dir.path().join("base.tar");
+    let mut image = Fixture::layers();
+    it.images()
+        .save(&it.plan(&image), &base, &task)
+        .await
+        .unwrap();
+    let spec = image.layers.as_mut().unwrap();
+    spec.base = "./base.tar".to_owned();
+    spec.files = [("main.txt".to_owned(), "/extra/".to_owned())].into();
+    let first = it.plan(&image);
+    let made = it.dir.path().join("made.tar");
+    it.images().save(&first, &made, &task).await.unwrap();
+    let built = read_archive(&made, &Platform::host()).unwrap();
+    let config = built.config_value("it").unwrap();
+    assert_eq!(built.layers.len(), 2);
+    assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 2);
+    assert_eq!(config["history"].as_array().unwrap().len(), 2);
+    let pushed = it.ensure(&image, &Target::Registry).await;
+    assert_eq!(delivery(pushed), Some(Delivery::Pushed));
+
+    fs::write(it.dir.path().join("web/main.txt"), "2").unwrap();
+    it.images()
+        .save(&it.plan(&Fixture::layers()), &base, &task)
+        .await
+        .unwrap();
+    fs::write(it.dir.path().join("web/main.txt"), "1").unwrap();
+    assert_ne!(it.plan(&image).tag, first.tag);
+}

@@ -100,7 +100,7 @@ impl DockerConfig {
             let Some(file) = read(path)? else {
                 continue;
             };
-            if let Some(found) = self.from_file(&file, path, host, repository).await? {
+            if let Some(found) = self.look_in(&file, path, host, repository).await? {
                 return Ok(found);
             }
         }
@@ -110,7 +110,7 @@ impl DockerConfig {
         })
     }
 
-    async fn from_file(
+    async fn look_in(
         &self,
         file: &File,
         path: &Path,
