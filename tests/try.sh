@@ -68,7 +68,8 @@ try_say_plan() {
 try_note_caches() {
 	local directory
 	for directory in "$target" "$HOME/.cargo/registry" "$HOME/.cargo/git" "${GOCACHE:-$HOME/.cache/go-build}" \
-		"${GOMODCACHE:-${GOPATH:-$HOME/go}/pkg/mod}" "$cache"; do
+		"${GOMODCACHE:-${GOPATH:-$HOME/go}/pkg/mod}" "$cache" \
+		"${XDG_STATE_HOME:-$HOME/.local/state}/dev" "$try_shop"/{web,reviews,ratings}/bin "$try_shop"/{details,redis}/build; do
 		[[ -e $directory ]] || try_note made "$directory"
 	done
 	[[ -e $prefix/bin/dev ]] || try_note installed "$prefix/bin/dev"
@@ -89,7 +90,7 @@ try_start() {
 			"$prefix/bin/dev" admit "${context_flag[@]}" >/dev/null
 			;;
 		bundled)
-			try_cluster up
+			try_cluster up --without-helm
 			eval "$(try_cluster env)"
 			;;
 		kind)
