@@ -7,6 +7,7 @@
 mod compose;
 mod path;
 mod scalar;
+mod split;
 #[cfg(test)]
 mod tests;
 
@@ -50,7 +51,7 @@ pub fn from_str<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T> {
 /// Names the place of broken YAML, of duplicate keys, and of what would expand without bounds.
 pub fn documents(text: &str, file: &Path) -> Result<Vec<Document>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let composed = compose::compose(text).map_err(|fault| {
+    let composed = split::compose_all(text).map_err(|fault| {
         let place = Place::at(file, fault.line, fault.column);
         Error::usage(format!("cannot read YAML: {}", fault.message))
             .at(place)
