@@ -49,7 +49,12 @@ pub struct Globals {
     #[arg(short, long, global = true, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
     /// Context of the kubeconfig [default: the current one]
-    #[arg(long, visible_alias = "kube-context", global = true, value_name = "NAME")]
+    #[arg(
+        long,
+        visible_alias = "kube-context",
+        global = true,
+        value_name = "NAME"
+    )]
     pub context: Option<String>,
     /// The dev.yaml to use [default: the nearest one upwards from here]
     #[arg(short, long, global = true, value_name = "FILE")]

@@ -32,7 +32,11 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are "errors" of clap that go to stdout with code 0.
-            let code = if error.use_stderr() { Kind::Usage.exit_code() } else { 0 };
+            let code = if error.use_stderr() {
+                Kind::Usage.exit_code()
+            } else {
+                0
+            };
             let _gone = error.print();
             return ExitCode::from(code);
         }

@@ -92,12 +92,13 @@ pub struct Basics {
 impl Basics {
     /// Resolves the settings that need no `dev.yaml`.
     pub fn resolve(globals: &Globals, variables: Variables<'_>) -> Result<Self> {
-        let switch = |flag: bool, name: &str| -> Result<bool> {
-            Ok(flag || truth(name, variables(name))?)
-        };
+        let switch =
+            |flag: bool, name: &str| -> Result<bool> { Ok(flag || truth(name, variables(name))?) };
         let format = typed(globals.output, "output", "DEV_OUTPUT", variables, |text| {
             <Format as clap::ValueEnum>::from_str(&text, true).map_err(|_| {
-                Error::usage(format!("DEV_OUTPUT is \"{text}\", expected table, json or yaml"))
+                Error::usage(format!(
+                    "DEV_OUTPUT is \"{text}\", expected table, json or yaml"
+                ))
             })
         })?;
         let timeout = typed(
@@ -129,9 +130,13 @@ impl Basics {
                 Ok,
             )?
             .map(|context| context.value),
-            file: typed(globals.file.clone(), "file", "DEV_FILE", variables, |text| {
-                Ok(PathBuf::from(text))
-            })?
+            file: typed(
+                globals.file.clone(),
+                "file",
+                "DEV_FILE",
+                variables,
+                |text| Ok(PathBuf::from(text)),
+            )?
             .map(|file| file.value),
             timeout: match timeout {
                 None => Duration::from_secs(300),
@@ -188,15 +193,27 @@ impl Settings {
         let env = choose_env(globals, variables, &user)?;
         let base = typed(globals.base.clone(), "base", "DEV_BASE", variables, Ok)?
             .or_else(|| from_file(project.project.base.clone(), "base"));
-        let registry = typed(globals.registry.clone(), "registry", "DEV_REGISTRY", variables, Ok)?
-            .or_else(|| from_file(chosen.and_then(|p| p.registry.clone()), "profiles.registry"))
-            .or_else(|| from_file(project.project.registry.clone(), "registry"));
+        let registry = typed(
+            globals.registry.clone(),
+            "registry",
+            "DEV_REGISTRY",
+            variables,
+            Ok,
+        )?
+        .or_else(|| from_file(chosen.and_then(|p| p.registry.clone()), "profiles.registry"))
+        .or_else(|| from_file(project.project.registry.clone(), "registry"));
         let app = &project.project.app;
-        let namespace = typed(globals.namespace.clone(), "namespace", "DEV_NAMESPACE", variables, Ok)?
-            .unwrap_or_else(|| Sourced {
-                value: format!("{app}-{}", env.value),
-                origin: Origin::Default("<app>-<env>"),
-            });
+        let namespace = typed(
+            globals.namespace.clone(),
+            "namespace",
+            "DEV_NAMESPACE",
+            variables,
+            Ok,
+        )?
+        .unwrap_or_else(|| Sourced {
+            value: format!("{app}-{}", env.value),
+            origin: Origin::Default("<app>-<env>"),
+        });
         check_label("the namespace", &namespace)?;
         if let Some(base) = &base {
             check_label("the base", base)?;
@@ -241,18 +258,16 @@ fn from_file<T>(value: Option<T>, key: &'static str) -> Option<Sourced<T>> {
     value.map(|value| Sourced { value, origin })
 }
 
-fn choose_env(
-    globals: &Globals,
-    variables: Variables<'_>,
-    user: &str,
-) -> Result<Sourced<String>> {
+fn choose_env(globals: &Globals, variables: Variables<'_>, user: &str) -> Result<Sourced<String>> {
     let env = typed(globals.env.clone(), "env", "DEV_ENV", variables, Ok)?;
     let env = match env {
         Some(env) => env,
         None => {
             let value = label::label_from(user).ok_or_else(|| {
-                Error::usage("the environment has no name, and no user name is known to make one from")
-                    .hint("name it: dev -e NAME …")
+                Error::usage(
+                    "the environment has no name, and no user name is known to make one from",
+                )
+                .hint("name it: dev -e NAME …")
             })?;
             let origin = Origin::Default("your user name");
             Sourced { value, origin }
@@ -273,7 +288,13 @@ fn choose_profile(
     branch: Option<&str>,
 ) -> Result<Sourced<String>> {
     let profiles = &project.project.profiles;
-    if let Some(named) = typed(globals.profile.clone(), "profile", "DEV_PROFILE", variables, Ok)? {
+    if let Some(named) = typed(
+        globals.profile.clone(),
+        "profile",
+        "DEV_PROFILE",
+        variables,
+        Ok,
+    )? {
         if named.value != "default" && !profiles.contains_key(&named.value) {
             let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
             let hint = crate::error::did_you_mean(&named.value, known.iter().copied())
@@ -342,8 +363,10 @@ fn insert_path(vars: &mut Vars, name: &str, value: &str) -> Result<()> {
     let mut parts = name.split('.');
     let first = parts.next().unwrap_or_default();
     if name.split('.').any(str::is_empty) {
-        return Err(Error::usage(format!("--set has no variable's name in \"{name}={value}\""))
-            .hint("for example: --set greeting=hello"));
+        return Err(Error::usage(format!(
+            "--set has no variable's name in \"{name}={value}\""
+        ))
+        .hint("for example: --set greeting=hello"));
     }
     let mut place = vars.entry(first.to_owned()).or_default();
     for part in parts {
@@ -357,8 +380,11 @@ fn insert_path(vars: &mut Vars, name: &str, value: &str) -> Result<()> {
 
 fn check_label(what: &str, label: &Sourced<String>) -> Result<()> {
     label::check_label(&label.value).map_err(|why| {
-        Error::usage(format!("{what} \"{}\" (from {}) {why}", label.value, label.origin))
-            .maybe_hint(label::label_from(&label.value).map(|legal| format!("for example: {legal}")))
+        Error::usage(format!(
+            "{what} \"{}\" (from {}) {why}",
+            label.value, label.origin
+        ))
+        .maybe_hint(label::label_from(&label.value).map(|legal| format!("for example: {legal}")))
     })
 }
 
@@ -374,7 +400,9 @@ fn truth(name: &str, value: Option<String>) -> Result<bool> {
     match value.as_deref() {
         None | Some("" | "0" | "false" | "no") => Ok(false),
         Some("1" | "true" | "yes") => Ok(true),
-        Some(other) => Err(Error::usage(format!("{name} is \"{other}\", expected true or false"))),
+        Some(other) => Err(Error::usage(format!(
+            "{name} is \"{other}\", expected true or false"
+        ))),
     }
 }
 

@@ -3,15 +3,16 @@
 //! A watch that breaks is begun again with a fresh list, after a short back-off: only a list tells for sure that the
 //! API server is back and that nothing was missed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::core::Resource;
+use kube::core::{ApiResource, DynamicObject, Resource};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
@@ -92,6 +93,8 @@ pub(super) struct State {
     pub(super) denied: BTreeMap<Watched, String>,
     /// The credentials are refused, in the API server's words.
     pub(super) rejected: Option<String>,
+    /// Kinds whose first list was asked for.
+    pub(super) begun: BTreeSet<Watched>,
     failing: BTreeMap<Watched, (Instant, String)>,
     said_away: bool,
     incoming: World,
@@ -129,6 +132,30 @@ impl Shared {
         let (then, instant) = self.origin;
         let passed = SignedDuration::try_from(instant.elapsed()).unwrap_or(SignedDuration::MAX);
         then.saturating_add(passed).unwrap_or(then)
+    }
+
+    /// The metadata of an object as it is now.
+    pub(super) async fn metadata(
+        &self,
+        kind: Watched,
+        name: &str,
+    ) -> kube::Result<Option<ObjectMeta>> {
+        let (group, version, kind, plural) = kind.names();
+        let resource = ApiResource {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            api_version: if group.is_empty() {
+                version.to_owned()
+            } else {
+                format!("{group}/{version}")
+            },
+            kind: kind.to_owned(),
+            plural: plural.to_owned(),
+        };
+        let api =
+            Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        let found = api.get_metadata_opt(name).await?;
+        Ok(found.map(|found| found.metadata))
     }
 
     fn notice(&self, notice: Notice) {
@@ -208,6 +235,7 @@ pub(super) async fn follow<K>(
     let api = Api::<K>::namespaced(shared.client.clone(), &shared.namespace);
     let config = config.timeout(WATCH_SECONDS);
     let mut pause = FIRST_PAUSE;
+    shared.lock().begun.insert(kind);
     loop {
         let began = Instant::now();
         let mut stream = watcher::watcher(api.clone(), config.clone()).boxed();

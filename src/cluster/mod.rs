@@ -1,13 +1,30 @@
 //! Effects on Kubernetes: connect, observe, apply, wait and diagnose, logs, exec, forward. Nothing else talks to the API server.
 
+pub mod apply;
+pub mod connect;
+pub mod errors;
 pub mod exec;
 pub mod exposed;
 mod feed;
 pub mod forward;
+pub mod guard;
 pub mod health;
+pub mod inventory;
+pub mod kinds;
+mod kubeconfig;
 pub mod logs;
+pub mod namespace;
 pub mod nodes;
+pub mod observe;
 pub mod pods;
+pub mod remove;
+mod request;
+mod retry;
 pub mod terminal;
 pub mod url;
 pub mod wait;
+mod watch;
+
+pub use connect::{Cluster, ConnectOptions};
+pub use guard::ClusterIdentity;
+pub use kinds::Resource;

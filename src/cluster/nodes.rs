@@ -22,9 +22,14 @@ async fn nodes(cluster: &Cluster) -> Result<Vec<Node>> {
 pub async fn images_of_every_node(cluster: &Cluster) -> Result<HashSet<String>> {
     let mut common: Option<HashSet<String>> = None;
     for node in nodes(cluster).await? {
-        let images = node.status.and_then(|status| status.images).unwrap_or_default();
-        let names: HashSet<String> =
-            images.into_iter().flat_map(|image| image.names.unwrap_or_default()).collect();
+        let images = node
+            .status
+            .and_then(|status| status.images)
+            .unwrap_or_default();
+        let names: HashSet<String> = images
+            .into_iter()
+            .flat_map(|image| image.names.unwrap_or_default())
+            .collect();
         common = Some(match common {
             Some(common) => common.intersection(&names).cloned().collect(),
             None => names,
@@ -43,5 +48,8 @@ pub async fn architecture(cluster: &Cluster) -> String {
         }
     }
     let most = counts.into_iter().max_by_key(|(_, count)| *count);
-    most.map_or_else(|| crate::image::Platform::host().architecture, |(name, _)| name)
+    most.map_or_else(
+        || crate::image::Platform::host().architecture,
+        |(name, _)| name,
+    )
 }

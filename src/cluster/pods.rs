@@ -81,7 +81,9 @@ impl PodSet {
 pub async fn service_object(client: &Client, namespace: &str, service: &str) -> Result<Service> {
     let services = Api::<Service>::namespaced(client.clone(), namespace);
     let all = services.list(&ListParams::default()).await;
-    let all = all.map_err(|error| refused("list services", namespace, &error))?.items;
+    let all = all
+        .map_err(|error| refused("list services", namespace, &error))?
+        .items;
     match service_of(&all, service) {
         Some(object) => Ok(object.clone()),
         None => Err(unknown(service, namespace, &all)),

@@ -5,6 +5,7 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressBackend};
 use serde::Serialize;
 use serde_json::Value;
 
+pub use crate::cluster::exposed::urls_of;
 use crate::manifest::labels;
 
 /// One address of a service.
@@ -77,7 +78,7 @@ pub struct Exposed {
 }
 
 impl Exposed {
-    /// Where the service answers, the best address for a person first. Addresses from outside come before those inside, which are
+    /// Where the service answers, the best address for a person first; hosts of Ingresses without a controller last. Addresses from outside come before those inside, which are
     /// only told where there is no other. Empty for a service without a Service object.
     pub fn urls(&self, service: &str) -> Vec<Url> {
         let own = self.services_of(service);
@@ -86,8 +87,15 @@ impl Exposed {
             .filter_map(|one| one.metadata.name.as_deref())
             .collect();
         let mut urls = Vec::new();
+        // An Ingress without an address is served by no controller: what else there is comes before it.
+        let mut unserved = Vec::new();
         for ingress in &self.ingresses {
-            ingress_urls(ingress, &names, &mut urls);
+            let served = address_of(ingress).is_some();
+            ingress_urls(
+                ingress,
+                &names,
+                if served { &mut urls } else { &mut unserved },
+            );
         }
         for route in &self.routes {
             self.route_urls(route, &names, &mut urls);
@@ -103,6 +111,7 @@ impl Exposed {
                 cluster_urls(one, &mut urls);
             }
         }
+        urls.extend(unserved);
         let mut seen = std::collections::HashSet::new();
         urls.retain(|url| seen.insert(url.url.clone()));
         urls
@@ -262,6 +271,13 @@ struct Listener {
     hosts: Vec<String>,
 }
 
+/// The address that the controller of an Ingress has written to it.
+fn address_of(ingress: &Ingress) -> Option<String> {
+    let status = ingress.status.as_ref()?;
+    let first = status.load_balancer.as_ref()?.ingress.as_ref()?.first()?;
+    first.hostname.clone().or_else(|| first.ip.clone())
+}
+
 fn ingress_urls(ingress: &Ingress, services: &[&str], urls: &mut Vec<Url>) {
     let Some(spec) = &ingress.spec else { return };
     let name = ingress.metadata.name.clone().unwrap_or_default();
@@ -269,11 +285,7 @@ fn ingress_urls(ingress: &Ingress, services: &[&str], urls: &mut Vec<Url>) {
         let service = backend.service.as_ref();
         service.is_some_and(|service| services.contains(&service.name.as_str()))
     };
-    let balancer = ingress
-        .status
-        .as_ref()
-        .and_then(|status| status.load_balancer.as_ref()?.ingress.as_ref()?.first())
-        .and_then(|one| one.hostname.clone().or_else(|| one.ip.clone()));
+    let balancer = address_of(ingress);
     let mut add = |host: Option<&str>, path: &str| {
         let Some(host) = host.map(str::to_owned).or_else(|| balancer.clone()) else {
             return;

@@ -1,7 +1,6 @@
 //! Waiting until services are ready, by watch; and what to say when they are not.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,10 +16,12 @@ use crate::cluster::health::{
     Health, Index, Judgement, LogKey, LogWanted, Moment, ServiceObjects, Watched, World, judge,
 };
 use crate::cluster::logs;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 
 /// Lines of a failing container that are told.
 const LINES: i64 = 20;
+/// For a look: whatever is not there by now is missing.
+const SETTLED: Duration = Duration::MAX;
 /// What only troubles are told from.
 const DETAILS: [Watched; 3] = [Watched::Events, Watched::Claims, Watched::ClaimEvents];
 /// How long the end of a failed wait is put off for lines that are still being read.
@@ -87,6 +88,9 @@ impl Watcher {
 
     /// Waits until all these services are ready at the same time. `on_state` is told each change of a service's health.
     /// Ends at once when a service failed for good, else after `timeout`.
+    ///
+    /// Objects are judged as they were when this was called or later: what was applied before the call is never taken for ready
+    /// because of an older state. Targets that carry their generation save a read each.
     pub async fn wait_for(
         &self,
         services: &[ServiceObjects],
@@ -97,13 +101,14 @@ impl Watcher {
         let deadline = began + timeout;
         let own = own_kinds(services);
         let needed = with_parts(&own);
+        let services = &self.pinned(services, deadline).await;
         self.need(&needed, &own);
         let mut changes = self.shared.changes();
         let mut told: Vec<Option<Health>> = vec![None; services.len()];
         loop {
             changes.mark_unchanged();
             let mut again = None;
-            if let Some(judged) = self.judge(services, &own, &needed, began)? {
+            if let Some(judged) = self.judge(services, &own, &needed, began.elapsed())? {
                 for (judgement, told) in judged.iter().zip(&mut told) {
                     if told.as_ref() != Some(&judgement.health) {
                         on_state(&judgement.health.service, &judgement.health);
@@ -117,13 +122,13 @@ impl Watcher {
                 self.need(&BTreeSet::from(DETAILS), &own);
                 self.read_logs(judged.iter().flat_map(|one| &one.logs));
                 if judged.iter().any(|one| one.health.is_failed()) || Instant::now() >= deadline {
-                    let services = self.last_word(services, began).await;
+                    let services = self.last_word(services, began.elapsed()).await;
                     let after = began.elapsed();
                     return Err(WaitError::NotReady(NotReady { services, after }));
                 }
                 again = judged.iter().filter_map(|one| one.again).min();
             } else if Instant::now() >= deadline {
-                let services = self.last_word(services, began).await;
+                let services = self.last_word(services, began.elapsed()).await;
                 let after = began.elapsed();
                 return Err(WaitError::NotReady(NotReady { services, after }));
             }
@@ -136,25 +141,59 @@ impl Watcher {
         }
     }
 
-    /// The health as it is now. Waits only until everything was read once, at most `timeout`.
+    /// How the services are now, with what only troubles need. Waits only until everything was read once, at most `timeout`.
     pub async fn look(
         &self,
         services: &[ServiceObjects],
         timeout: Duration,
     ) -> Result<Vec<Health>, WaitError> {
         let began = Instant::now();
+        let deadline = began + timeout;
         let own = own_kinds(services);
         let mut needed = with_parts(&own);
-        needed.extend(DETAILS);
-        self.need(&needed, &own);
+        let services = &self.pinned(services, deadline).await;
         let mut changes = self.shared.changes();
         loop {
+            self.need(&needed, &own);
             changes.mark_unchanged();
-            let read = self.judge(services, &own, &needed, began)?.is_some();
-            if read || timeout_at(began + timeout, changes.changed()).await.is_err() {
-                return Ok(self.last_word(services, began).await);
+            if let Some(judged) = self.judge(services, &own, &needed, SETTLED)? {
+                if judged.iter().all(|one| one.health.is_ready()) {
+                    return Ok(judged.into_iter().map(|one| one.health).collect());
+                }
+                if needed.contains(&Watched::Events) {
+                    return Ok(self.last_word(services, SETTLED).await);
+                }
+                needed.extend(DETAILS);
+            } else if timeout_at(deadline, changes.changed()).await.is_err() {
+                let services = self.last_word(services, began.elapsed()).await;
+                let after = began.elapsed();
+                return Err(WaitError::NotReady(NotReady { services, after }));
             }
         }
+    }
+
+    /// The services with the generation of each object as it is now, where a watch that is behind could show an older one. A list
+    /// that has not begun yet cannot.
+    async fn pinned(&self, services: &[ServiceObjects], deadline: Instant) -> Vec<ServiceObjects> {
+        let mut services = services.to_vec();
+        let begun = self.shared.lock().begun.clone();
+        let stale = services
+            .iter_mut()
+            .flat_map(|service| &mut service.workloads)
+            .filter(|target| target.generation.is_none())
+            .filter_map(|target| {
+                let kind = Watched::of(&target.key.api_version, &target.key.kind)?;
+                begun.contains(&kind).then_some((kind, target))
+            });
+        let reads = stale.map(|(kind, target)| async move {
+            // An object that cannot be read is judged by what the watch shows of it.
+            if let Ok(Some(meta)) = self.shared.metadata(kind, &target.key.name).await {
+                target.uid = meta.uid;
+                target.generation = meta.generation;
+            }
+        });
+        let _late = timeout_at(deadline, futures::future::join_all(reads)).await;
+        services
     }
 
     /// `None` until everything that is needed was read once.
@@ -163,7 +202,7 @@ impl Watcher {
         services: &[ServiceObjects],
         own: &BTreeSet<Watched>,
         needed: &BTreeSet<Watched>,
-        began: Instant,
+        waited: Duration,
     ) -> Result<Option<Vec<Judgement>>, WaitError> {
         let state = self.shared.lock();
         if let Some(cause) = &state.rejected {
@@ -190,19 +229,19 @@ impl Watcher {
         if !needed.iter().all(read) {
             return Ok(None);
         }
-        Ok(Some(self.judge_all(&state.world, services, began)))
+        Ok(Some(self.judge_all(&state.world, services, waited)))
     }
 
     fn judge_all(
         &self,
         world: &World,
         services: &[ServiceObjects],
-        began: Instant,
+        waited: Duration,
     ) -> Vec<Judgement> {
         let index = Index::new(world);
         let moment = Moment {
             now: self.shared.now(),
-            waited: began.elapsed(),
+            waited,
         };
         let judged = services
             .iter()
@@ -211,12 +250,12 @@ impl Watcher {
     }
 
     /// The healths at the end, with the lines of containers that are still being read.
-    async fn last_word(&self, services: &[ServiceObjects], began: Instant) -> Vec<Health> {
+    async fn last_word(&self, services: &[ServiceObjects], waited: Duration) -> Vec<Health> {
         let until = Instant::now() + LAST_LINES;
         let mut changes = self.shared.changes();
         loop {
             changes.mark_unchanged();
-            let judged = self.judge_all(&self.shared.lock().world, services, began);
+            let judged = self.judge_all(&self.shared.lock().world, services, waited);
             self.read_logs(judged.iter().flat_map(|one| &one.logs));
             let complete = judged.iter().all(|one| one.logs.is_empty());
             if complete || timeout_at(until, changes.changed()).await.is_err() {
@@ -336,86 +375,5 @@ fn with_parts(own: &BTreeSet<Watched>) -> BTreeSet<Watched> {
     needed
 }
 
-impl From<WaitError> for Error {
-    fn from(error: WaitError) -> Self {
-        match error {
-            WaitError::NotReady(not_ready) => not_ready.into(),
-            WaitError::Access(error) => error,
-        }
-    }
-}
-
-impl From<NotReady> for Error {
-    fn from(not_ready: NotReady) -> Self {
-        let late: Vec<_> = not_ready
-            .services
-            .iter()
-            .filter(|health| !health.is_ready())
-            .collect();
-        let after = not_ready.after.as_secs();
-        let failed = late.iter().any(|health| health.is_failed());
-        let when = if failed {
-            String::new()
-        } else {
-            format!(" after {after} s")
-        };
-        let message = match late.as_slice() {
-            [one] if failed => format!("{} failed: {}", one.service, one.text),
-            [one] => format!("{} is not ready{when}: {}", one.service, one.text),
-            many => {
-                let names: Vec<_> = many.iter().map(|one| one.service.as_str()).collect();
-                let all = not_ready.services.len();
-                let count = many.len();
-                let names = names.join(", ");
-                format!("{count} of {all} services are not ready{when}: {names}")
-            }
-        };
-        let mut error = Error::new(Kind::NotReady, message);
-        let first = late.iter().flat_map(|health| health.troubles()).next();
-        if let Some(trouble) = first {
-            error = error.reason(trouble.reason.code());
-        }
-        let mut hints = BTreeSet::new();
-        let several = late.len() > 1;
-        for health in late {
-            if health.troubles().is_empty() {
-                error = error.cause(format!("{}: {}", health.service, health.text));
-            }
-            for trouble in health.troubles() {
-                error = error.cause(format!("{}: {}", health.service, Told(trouble)));
-                if let Some(hint) = &trouble.hint
-                    && hints.insert(hint.clone())
-                {
-                    error = error.hint(if several {
-                        format!("{}: {hint}", health.service)
-                    } else {
-                        hint.clone()
-                    });
-                }
-            }
-        }
-        error
-    }
-}
-
-/// A trouble with the cluster's words and the container's lines below it.
-struct Told<'a>(&'a crate::cluster::health::Trouble);
-
-impl fmt::Display for Told<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let trouble = self.0;
-        write!(f, "{trouble}")?;
-        for detail in &trouble.detail {
-            for line in detail.lines() {
-                write!(f, "\n    {line}")?;
-            }
-        }
-        if let (Some(container), false) = (&trouble.container, trouble.lines.is_empty()) {
-            write!(f, "\n    the last lines of container {container}:")?;
-            for line in &trouble.lines {
-                write!(f, "\n    | {line}")?;
-            }
-        }
-        Ok(())
-    }
-}
+#[cfg(test)]
+mod tests;

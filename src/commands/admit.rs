@@ -4,15 +4,14 @@ use clap::Args;
 
 use super::Context;
 use crate::cluster::guard;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Admit a cluster for writing, once
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  dev admit                          the cluster of the current context
-  dev admit --context staging        another one
-  dev admit --context staging --uid 6f0c…   without a question, where nobody can be asked
-  dev admit --forget                 take it back
+  dev admit --context staging        the cluster of this context
+  dev admit                          that of the current one, after a question
+  dev admit --forget --context staging
   DEV_CLUSTER_UID=6f0c… dev up       for one command, such as in CI
 
 dev writes only to local clusters (kind, k3d, minikube, the bundled one) and to those that a person admitted. A
@@ -20,21 +19,40 @@ cluster is known by the UID of its kube-system namespace, so another cluster beh
 about again:
   kubectl get namespace kube-system -o jsonpath={.metadata.uid}")]
 pub struct Admit {
-    /// The UID of the cluster's kube-system namespace, in place of the question
-    #[arg(long, value_name = "UID")]
-    pub uid: Option<String>,
     /// Take the admission back
-    #[arg(long, conflicts_with = "uid")]
+    #[arg(long)]
     pub forget: bool,
 }
 
 impl Admit {
     /// Admits or forgets the cluster.
     pub async fn run(self, context: &Context) -> Result<()> {
+        let ui = &context.ui;
         let cluster = context.connect().await?;
-        match self.forget {
-            true => guard::forget(&cluster, &context.ui).await,
-            false => guard::admit(&cluster, self.uid.as_deref(), &context.ui).await.map(|_| ()),
+        if self.forget {
+            let forgotten = guard::forget(&cluster.context)?;
+            for record in &forgotten {
+                ui.note(format!("forgotten: {} ({})", record.context, record.uid));
+            }
+            if forgotten.is_empty() {
+                ui.note(format!("{} was not admitted", cluster.context));
+            }
+            return Ok(());
         }
+        if context.basics.context.is_none() {
+            let question = format!(
+                "Admit {} at {} for writing? Type its name:",
+                cluster.context, cluster.server
+            );
+            if !ui.can_ask() || ui.ask(&question)? != cluster.context {
+                return Err(
+                    Error::usage("the cluster was not named, so nothing was admitted")
+                        .hint(format!("name it: dev admit --context {}", cluster.context)),
+                );
+            }
+        }
+        let identity = guard::admit(&cluster).await?;
+        ui.note(format!("admitted: {} ({})", cluster.context, identity.uid));
+        Ok(())
     }
 }

@@ -24,7 +24,13 @@ impl Context {
     pub fn settings(&self) -> Result<Settings> {
         let loaded = Loaded::find(self.basics.file.as_deref(), &here()?)?;
         let branch = Git::discover(&loaded.root)?.and_then(|git| git.branch());
-        let variables = |name: &str| std::env::var(name).ok();
+        // Services and containers have a user without the variable.
+        let user = || whoami::username().ok();
+        let variables = |name: &str| match std::env::var(name) {
+            Ok(value) => Some(value),
+            Err(_) if name == "USER" => user(),
+            Err(_) => None,
+        };
         let settings = Settings::resolve(
             &self.globals,
             &variables,

@@ -60,8 +60,15 @@ pub async fn remove(
 ) -> Result<()> {
     let cluster = context.connect().await?;
     guard::ensure_writable(&cluster, &context.ui).await?;
-    let gone = one(context, settings, &cluster, &scope.stamp, &scope.namespace, keep_namespace)
-        .await?;
+    let gone = one(
+        context,
+        settings,
+        &cluster,
+        &scope.stamp,
+        &scope.namespace,
+        keep_namespace,
+    )
+    .await?;
     let failure = gone.removed.failure();
     context.ui.data(&gone, |_| String::new())?;
     failure.map_or(Ok(()), Err)
@@ -82,7 +89,10 @@ async fn one(
     };
     let task = ui.task(namespace);
     task.state("looking for what is to be removed");
-    let removed = down(cluster, namespace, stamp, &options, &|text| task.state(text)).await?;
+    let removed = down(cluster, stamp, namespace, &options, &|text| {
+        task.state(text)
+    })
+    .await?;
     let what = match (&removed.namespace, removed.removed.len()) {
         (NamespaceEnd::Deleted, count) => format!("{count} objects and the namespace removed"),
         (_, 0) if removed.failures.is_empty() => "nothing to remove".to_owned(),
@@ -111,8 +121,10 @@ async fn one(
 
 async fn all_mine(context: &Context, settings: &Settings) -> Result<()> {
     let Some(mine) = crate::project::label::label_from(&settings.user) else {
-        return Err(Error::usage("no user name is known, so no environment is known to be yours")
-            .hint("name them: dev down -e NAME"));
+        return Err(
+            Error::usage("no user name is known, so no environment is known to be yours")
+                .hint("name them: dev down -e NAME"),
+        );
     };
     let cluster = context.connect().await?;
     guard::ensure_writable(&cluster, &context.ui).await?;
@@ -134,7 +146,10 @@ async fn all_mine(context: &Context, settings: &Settings) -> Result<()> {
         all.push(gone);
     }
     if all.is_empty() {
-        context.ui.note(format!("no environment of {} is named {mine} or {mine}-…", settings.app()));
+        context.ui.note(format!(
+            "no environment of {} is named {mine} or {mine}-…",
+            settings.app()
+        ));
     }
     context.ui.data(&all, |_| String::new())?;
     failure.map_or(Ok(()), Err)

@@ -43,7 +43,9 @@ impl Exec {
         let set = PodSet::find(&cluster.client, &settings.namespace.value, &self.service).await?;
         let tty = self.tty && std::io::stdin().is_terminal();
         if self.tty && !tty {
-            context.ui.warn("standard input is no terminal: -t is left out");
+            context
+                .ui
+                .warn("standard input is no terminal: -t is left out");
         }
         let options = ExecOptions {
             container: self.container,

@@ -39,7 +39,9 @@ pub enum Action {
         arch: Option<String>,
     },
     /// Write it to an archive
-    #[command(after_help = "Examples:\n  dev image save dev.tar && ctr -n k8s.io images import dev.tar")]
+    #[command(
+        after_help = "Examples:\n  dev image save dev.tar && ctr -n k8s.io images import dev.tar"
+    )]
     Save {
         /// The archive
         #[arg(value_name = "FILE")]
@@ -76,7 +78,9 @@ impl Image {
                 let own = own_image(&platform.architecture)?;
                 let reference = image_reference(Some(registry), NAME, &own.tag)?;
                 let images = Images::new(Some(registry), &dirs, platform);
-                images.push(own.build(Packing::Gzip)?, &reference, &task).await?;
+                images
+                    .push(own.build(Packing::Gzip)?, &reference, &task)
+                    .await?;
                 reference
             }
             Action::Save { path, arch } => {
@@ -84,21 +88,27 @@ impl Image {
                 let own = own_image(&platform.architecture)?;
                 let reference = image_reference(registry.as_ref(), NAME, &own.tag)?;
                 let images = Images::new(registry.as_ref(), &dirs, platform);
-                images.write(own.build(Packing::Gzip)?, &reference, &path, &task).await?;
+                images
+                    .write(own.build(Packing::Gzip)?, &reference, &path, &task)
+                    .await?;
                 reference
             }
             Action::Load => {
                 let cluster = context.connect().await?;
                 let identity = guard::ensure_writable(&cluster, &context.ui).await?;
                 let Some(local) = identity.local_cluster() else {
-                    return Err(Error::usage("this cluster is no local one that images can be loaded into")
-                        .hint("push it: dev image push --registry HOST/PATH"));
+                    return Err(Error::usage(
+                        "this cluster is no local one that images can be loaded into",
+                    )
+                    .hint("push it: dev image push --registry HOST/PATH"));
                 };
                 let platform = Platform::linux(&nodes::architecture(&cluster).await);
                 let own = own_image(&platform.architecture)?;
                 let reference = image_reference(None, NAME, &own.tag)?;
                 let images = Images::new(None, &dirs, platform);
-                images.load(own.build(Packing::Plain)?, &reference, &local, &task).await?;
+                images
+                    .load(own.build(Packing::Plain)?, &reference, &local, &task)
+                    .await?;
                 reference
             }
         };
@@ -114,7 +124,9 @@ fn platform(arch: Option<String>) -> Platform {
 /// The registry of flag, variable or project; a missing project is fine here.
 fn registry(context: &Context) -> Result<Option<Registry>> {
     let given = context.globals.registry.clone().or_else(|| {
-        std::env::var("DEV_REGISTRY").ok().filter(|text| !text.is_empty())
+        std::env::var("DEV_REGISTRY")
+            .ok()
+            .filter(|text| !text.is_empty())
     });
     let text = match given {
         Some(text) => Some(text),

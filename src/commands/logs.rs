@@ -54,7 +54,9 @@ impl Logs {
         let settings = context.settings()?;
         let known = &settings.project.project.services;
         let services = match self.services.is_empty() {
-            true => with_needs(known, settings.services.as_deref(), &[])?.into_iter().collect(),
+            true => with_needs(known, settings.services.as_deref(), &[])?
+                .into_iter()
+                .collect(),
             false => self.services.clone(),
         };
         let cluster = context.connect().await?;
@@ -69,8 +71,10 @@ impl Logs {
             }
         }
         if sets.is_empty() {
-            return Err(Error::failed(format!("nothing runs in namespace {namespace}"))
-                .hint("`dev up` makes the environment"));
+            return Err(
+                Error::failed(format!("nothing runs in namespace {namespace}"))
+                    .hint("`dev up` makes the environment"),
+            );
         }
         let options = LogOptions {
             follow: self.follow,

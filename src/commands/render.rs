@@ -34,19 +34,27 @@ impl Render {
         let scope = Scope::choose(&settings, &self.services, self.base_version)?;
         let images = ServiceImages::plan(&settings, &scope).await?;
         let live = scope.has_live(&settings);
-        let cluster = if live { Some(context.connect().await?) } else { None };
+        let cluster = if live {
+            Some(context.connect().await?)
+        } else {
+            None
+        };
         let rendered =
             environment::render(&settings, &scope, &images, cluster.as_ref(), &context.ui).await?;
         rendered.tell(&context.ui);
         match context.ui.format() {
             Format::Json => {
-                let items: Vec<_> = rendered.objects.iter().map(|object| &object.value).collect();
+                let items: Vec<_> = rendered
+                    .objects
+                    .iter()
+                    .map(|object| &object.value)
+                    .collect();
                 let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items});
                 context.ui.print(format!("{list:#}"))
             }
-            Format::Table | Format::Yaml => {
-                context.ui.write(yaml::stream(&rendered.objects)?.as_bytes())
-            }
+            Format::Table | Format::Yaml => context
+                .ui
+                .write(yaml::stream(&rendered.objects)?.as_bytes()),
         }
     }
 }

@@ -56,11 +56,15 @@ impl Status {
         }
         let scope = Scope::choose(&settings, &[], self.base_version)?;
         let shown = look(&cluster, &scope).await?;
-        context.ui.data(&shown, |shown| services_table(&shown.services))?;
+        context
+            .ui
+            .data(&shown, |shown| services_table(&shown.services))?;
         for service in &shown.services {
             for trouble in service.health.troubles() {
                 let code = trouble.reason.code();
-                context.ui.note(format!("{}: [{code}] {trouble}", service.health.service));
+                context
+                    .ui
+                    .note(format!("{}: [{code}] {trouble}", service.health.service));
                 for line in &trouble.lines {
                     context.ui.note(format!("    | {line}"));
                 }
@@ -87,7 +91,9 @@ async fn look(cluster: &Cluster, scope: &Scope) -> Result<Shown> {
         cluster.read_inventory(namespace, &scope.stamp.env)
     )?;
     let inventory = inventory.unwrap_or_default();
-    let owned = inventory.entries().map(|entry| (entry.service.as_str(), &entry.key));
+    let owned = inventory
+        .entries()
+        .map(|entry| (entry.service.as_str(), &entry.key));
     let objects = service_objects(owned.filter(|(service, _)| !service.is_empty()));
     let state = match state {
         NamespaceState::Absent => "absent",
@@ -110,7 +116,11 @@ async fn look(cluster: &Cluster, scope: &Scope) -> Result<Shown> {
             .into_iter()
             .map(|health| ServiceReport {
                 version: scope.stamp.version.clone(),
-                urls: exposed.urls(&health.service).into_iter().map(|url| url.url).collect(),
+                urls: exposed
+                    .urls(&health.service)
+                    .into_iter()
+                    .map(|url| url.url)
+                    .collect(),
                 health,
             })
             .collect();
@@ -129,7 +139,11 @@ fn environments(all: &[Environment]) -> String {
     let rows: Vec<Vec<String>> = all
         .iter()
         .map(|found| {
-            let state = if found.terminating { "being removed" } else { "" };
+            let state = if found.terminating {
+                "being removed"
+            } else {
+                ""
+            };
             vec![
                 found.env.clone(),
                 found.namespace.clone(),

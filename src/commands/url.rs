@@ -50,7 +50,11 @@ impl Url {
         let cluster = context.connect().await?;
         let namespace = &settings.namespace.value;
         let exposed = exposed::read(&cluster.client, namespace).await?;
-        let services = if asked.is_empty() { known.keys().cloned().collect() } else { asked };
+        let services = if asked.is_empty() {
+            known.keys().cloned().collect()
+        } else {
+            asked
+        };
         let reached: Vec<Reached> = services
             .into_iter()
             .map(|service| Reached {
@@ -63,16 +67,20 @@ impl Url {
             return context.ui.data(&reached, |reached| {
                 let rows: Vec<Vec<String>> = reached
                     .iter()
-                    .flat_map(|one| one.urls.iter().map(|url| (one, url)))
-                    .map(|(one, url)| vec![one.service.clone(), url.url.clone(), url.via.to_string()])
+                    .flat_map(|one| one.urls.iter().map(move |url| (one, url)))
+                    .map(|(one, url)| {
+                        vec![one.service.clone(), url.url.clone(), url.via.to_string()]
+                    })
                     .collect();
                 crate::ui::table(&["SERVICE", "URL", "VIA"], &rows)
             });
         };
         let Some(first) = reached.first().and_then(|one| one.urls.first()) else {
-            return Err(Error::failed(format!("{service} has no Service in namespace {namespace}"))
-                .reason("NoService")
-                .hint("`dev status` shows what runs"));
+            return Err(Error::failed(format!(
+                "{service} has no Service in namespace {namespace}"
+            ))
+            .reason("NoService")
+            .hint("`dev status` shows what runs"));
         };
         context.ui.data(&reached, |_| first.url.clone())?;
         if first.inside {
@@ -100,13 +108,25 @@ async fn forward(
     let address = listener
         .local_addr()
         .map_err(|cause| Error::failed("cannot tell the local port").caused_by(&cause))?;
-    let scheme = if forward::is_http(&port) { "http" } else { "tcp" };
+    let scheme = if forward::is_http(&port) {
+        "http"
+    } else {
+        "tcp"
+    };
     context.ui.print(format!("{scheme}://{address}"))?;
-    context.ui.note(format!("forwards to {service}:{} until Ctrl-C", port.port));
+    context
+        .ui
+        .note(format!("forwards to {service}:{} until Ctrl-C", port.port));
     let ui = context.ui.clone();
-    forward::serve(cluster.client.clone(), set, port, listener, move |event| match event {
-        Event::Connected { peer, pod } => ui.detail(format!("{peer} → {pod}")),
-        Event::Failed { peer, cause } => ui.warn(format!("{peer}: {cause}")),
-    })
+    forward::serve(
+        cluster.client.clone(),
+        set,
+        port,
+        listener,
+        move |event| match event {
+            Event::Connected { peer, pod } => ui.detail(format!("{peer} → {pod}")),
+            Event::Failed { peer, cause } => ui.warn(format!("{peer}: {cause}")),
+        },
+    )
     .await
 }

@@ -103,7 +103,12 @@ pub async fn bring_up(
         plan.counts()
     ));
     let made = images
-        .ensure(|reference| will_run(&plan, reference), cluster, &identity, ui)
+        .ensure(
+            |reference| will_run(&plan, reference),
+            cluster,
+            &identity,
+            ui,
+        )
         .await?;
     let healths = apply_and_wait(scope, cluster, &plan, options, ui).await?;
     let exposed = exposed::read(&cluster.client, &scope.namespace).await?;
@@ -118,7 +123,11 @@ pub async fn bring_up(
             .into_iter()
             .map(|health| ServiceReport {
                 version: scope.stamp.version.clone(),
-                urls: exposed.urls(&health.service).into_iter().map(|url| url.url).collect(),
+                urls: exposed
+                    .urls(&health.service)
+                    .into_iter()
+                    .map(|url| url.url)
+                    .collect(),
                 health,
             })
             .collect(),
@@ -136,7 +145,10 @@ fn will_run(plan: &Plan, reference: &str) -> bool {
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
         }
     }
-    let written = plan.changes.iter().filter(|change| change.action != Action::Unchanged);
+    let written = plan
+        .changes
+        .iter()
+        .filter(|change| change.action != Action::Unchanged);
     written
         .filter_map(|change| change.desired.as_ref())
         .any(|desired| names(desired, reference))

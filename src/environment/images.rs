@@ -43,7 +43,9 @@ impl ServiceImages {
             None => None,
         };
         let services = &settings.project.project.services;
-        let wanted = services.iter().filter(|(name, _)| scope.services.contains(*name));
+        let wanted = services
+            .iter()
+            .filter(|(name, _)| scope.services.contains(*name));
         let tasks = wanted.filter_map(|(name, service)| {
             let (name, image) = (name.clone(), service.image.clone()?);
             let place = settings.project.place(&["services", &name, "image"]);

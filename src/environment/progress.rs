@@ -14,7 +14,9 @@ impl Progress {
     /// A line for each of these services.
     pub fn new<'a>(services: impl Iterator<Item = &'a String>, ui: &Ui) -> Self {
         Self {
-            tasks: services.map(|name| (name.clone(), ui.task(name.clone()))).collect(),
+            tasks: services
+                .map(|name| (name.clone(), ui.task(name.clone())))
+                .collect(),
         }
     }
 

@@ -86,13 +86,15 @@ impl<'a> Readiness<'a> {
             let (watcher, progress) = (&shelf.watcher, &shelf.progress);
             let wait = async move {
                 // The sender lives as long as the waits.
-                let _applied = rx.wait_for(|applied| *applied).await;
+                while !*rx.borrow_and_update() && rx.changed().await.is_ok() {}
                 let left = deadline.saturating_duration_since(Instant::now());
                 let tell = |name: &str, health: &Health| progress.health(name, health);
                 let mut healths = watcher.wait_for(&[objects], left, tell).await?;
                 Ok(healths.remove(0))
             };
-            readiness.waits.insert(service.clone(), wait.boxed().shared());
+            readiness
+                .waits
+                .insert(service.clone(), wait.boxed().shared());
             readiness.applied.insert(service.clone(), tx);
         }
         Ok(readiness)
@@ -126,14 +128,22 @@ impl<'a> Readiness<'a> {
                 Err(WaitError::Access(error)) => return Err(error),
             }
         }
-        if good { Ok(healths) } else { Err(not_ready(&healths, self.began.elapsed())) }
+        if good {
+            Ok(healths)
+        } else {
+            Err(not_ready(&healths, self.began.elapsed()))
+        }
     }
 
     /// The error of the services whose waits ended badly so far.
     pub fn not_ready(&self) -> Option<Error> {
         let ended = self.waits.values().filter_map(|wait| wait.peek().cloned());
         let bad: Vec<Ended> = ended.filter(Result::is_err).collect();
-        if bad.is_empty() { None } else { self.conclude(bad).err() }
+        if bad.is_empty() {
+            None
+        } else {
+            self.conclude(bad).err()
+        }
     }
 }
 
@@ -143,15 +153,18 @@ impl Observer for Readiness<'_> {
         use apply::Progress;
         match progress {
             Progress::AwaitingNamespace(what) => {
-                self.ui.note(format!("waiting for the end of the namespace: {what}"));
+                self.ui
+                    .note(format!("waiting for the end of the namespace: {what}"));
             }
             Progress::NamespaceCreated(name) => self.ui.detail(format!("namespace {name} made")),
             Progress::Applied(change) => {
-                self.progress.state(&change.service, &format!("applied {}", change.key));
+                self.progress
+                    .state(&change.service, &format!("applied {}", change.key));
             }
             Progress::Deleted(change) => self.ui.note(format!("deleted {}", change.key)),
             Progress::AwaitingNeeds { service, needs } => {
-                self.progress.state(service, &format!("waits for {}", needs.join(", ")));
+                self.progress
+                    .state(service, &format!("waits for {}", needs.join(", ")));
             }
             Progress::ServiceApplied(service) => {
                 if let Some(applied) = self.applied.get(service) {

@@ -47,7 +47,9 @@ pub async fn render(
     let git = git_state(settings).await?;
     let references = images.references();
     let services = &settings.project.project.services;
-    let chosen = services.iter().filter(|(name, _)| scope.services.contains(*name));
+    let chosen = services
+        .iter()
+        .filter(|(name, _)| scope.services.contains(*name));
     let loads = chosen.map(|(name, service)| {
         let mut vars = settings.vars.clone();
         vars.extend(service.vars.clone());
@@ -81,12 +83,16 @@ pub async fn render(
     let target = Target {
         stamp: scope.stamp.clone(),
         namespace: scope.namespace.clone(),
-        home: settings.base.iter().map(|base| base.value.clone()).collect(),
+        home: settings
+            .base
+            .iter()
+            .map(|base| base.value.clone())
+            .collect(),
         suffix: scope.suffix.clone(),
         domain: None,
         mode: if scope.base { Mode::Base } else { Mode::Copy },
     };
-    let transformed = transform(objects, &target)?;
+    let transformed = transform(objects, &target, &unknown_scope)?;
     notes.extend(transformed.notes);
     Ok(Rendered {
         objects: transformed.objects,
@@ -108,7 +114,10 @@ async fn copy_of_the_base(
         ))
         .at(place));
     };
-    let base = settings.base.as_ref().map_or(BASE_VERSION, |base| &base.value);
+    let base = settings
+        .base
+        .as_ref()
+        .map_or(BASE_VERSION, |base| &base.value);
     let observed = crate::cluster::observe::everything(cluster, base).await?;
     let manifests = live::closure(name, &observed).map_err(|error| error.at(place))?;
     Ok(manifest::Loaded {
@@ -125,9 +134,11 @@ async fn git_state(settings: &Settings) -> Result<manifest::Git> {
     })
     .await
     .map_err(|cause| Error::failed("asking git was cut short").caused_by(&cause))??;
-    Ok(state.map_or_else(manifest::Git::default, |state| manifest::Git {
-        branch: state.branch.unwrap_or_default(),
-        commit: state.commit.unwrap_or_default(),
-        dirty: state.dirty,
-    }))
+    Ok(
+        state.map_or_else(manifest::Git::default, |state| manifest::Git {
+            branch: state.branch.unwrap_or_default(),
+            commit: state.commit.unwrap_or_default(),
+            dirty: state.dirty,
+        }),
+    )
 }

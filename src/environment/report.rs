@@ -98,7 +98,10 @@ pub fn service_objects<'a>(
 ) -> Vec<ServiceObjects> {
     let mut services: BTreeMap<&str, Vec<Target>> = BTreeMap::new();
     for (service, key) in objects {
-        services.entry(service).or_default().push(Target::new(key.clone()));
+        services
+            .entry(service)
+            .or_default()
+            .push(Target::new(key.clone()));
     }
     services
         .into_iter()
@@ -111,7 +114,10 @@ pub fn service_objects<'a>(
 
 /// The error of services that are not ready, each trouble with its hint.
 pub fn not_ready(services: &[Health], after: Duration) -> Error {
-    let bad: Vec<&Health> = services.iter().filter(|health| !health.is_ready()).collect();
+    let bad: Vec<&Health> = services
+        .iter()
+        .filter(|health| !health.is_ready())
+        .collect();
     let names: Vec<&str> = bad.iter().map(|health| health.service.as_str()).collect();
     let verb = if names.len() == 1 { "is" } else { "are" };
     let failed = bad.iter().any(|health| health.is_failed());

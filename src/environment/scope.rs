@@ -31,8 +31,7 @@ impl Scope {
     /// The scope of an environment, or of the base itself.
     pub fn choose(settings: &Settings, asked: &[String], base: bool) -> Result<Self> {
         let project = &settings.project.project;
-        let services =
-            select::with_needs(&project.services, settings.services.as_deref(), asked)?;
+        let services = select::with_needs(&project.services, settings.services.as_deref(), asked)?;
         let stamp = Stamp {
             app: project.app.clone(),
             env: settings.env.value.clone(),
@@ -47,7 +46,11 @@ impl Scope {
             complete: asked.is_empty(),
             base: false,
         };
-        if base { scope.of_base(settings) } else { Ok(scope) }
+        if base {
+            scope.of_base(settings)
+        } else {
+            Ok(scope)
+        }
     }
 
     /// The same services as versions of the base itself.
@@ -78,8 +81,9 @@ impl Scope {
     pub fn leave_out_live(&mut self, settings: &Settings) -> Vec<String> {
         let services = &settings.project.project.services;
         let is_live = |name: &String| services.get(name).is_some_and(|service| service.live);
-        let (live, kept): (BTreeSet<_>, BTreeSet<_>) =
-            std::mem::take(&mut self.services).into_iter().partition(is_live);
+        let (live, kept): (BTreeSet<_>, BTreeSet<_>) = std::mem::take(&mut self.services)
+            .into_iter()
+            .partition(is_live);
         self.services = kept;
         live.into_iter().collect()
     }

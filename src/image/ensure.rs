@@ -84,9 +84,8 @@ impl Images {
         let plain_host = registry
             .filter(|registry| registry.plain_http())
             .map(|registry| registry.host().to_owned());
-        let plain = plain_host.clone().into_iter().collect();
         Self {
-            registries: Registries::new(plain, DockerConfig::from_env(), dirs.cache.clone()),
+            registries: Registries::new(registry, DockerConfig::from_env(), dirs.cache.clone()),
             plain_host,
             state: dirs.state.clone(),
             platform,
@@ -127,9 +126,14 @@ impl Images {
         .await?;
         // Nodes report what they have some seconds late, so the other process's word counts for them.
         let record = delivery_record(plan, target);
-        if lock.waited && (lock.last()? == record || self.is_there(plan, target, present).await?) {
-            return Ok(Outcome::Present);
+        if lock.waited {
+            let told = matches!(target, Target::Local(_)) && lock.last()? == record;
+            if told || self.is_there(plan, target, present).await? {
+                return Ok(Outcome::Present);
+            }
         }
+        // Whoever waits must not take the word of an earlier run for that of a failed one.
+        lock.record("")?;
         let delivery = self
             .make(plan, target, task)
             .await

@@ -19,8 +19,13 @@ pub const APP: &str = "dev/app";
 pub const KEEP: &str = "dev/keep";
 /// Annotation: SHA-256 (hex, shortened) of the object as it was last applied.
 pub const APPLIED: &str = "dev/applied";
-/// Name of the ConfigMap that lists what an environment owns.
-pub const INVENTORY: &str = "dev-inventory";
+/// Label with the value `true` of the ConfigMap that lists what an environment owns.
+pub const INVENTORY: &str = "dev/inventory";
+
+/// The name of that ConfigMap: several environments may live in one namespace.
+pub fn inventory_name(env: &str) -> String {
+    format!("dev-inventory-{env}")
+}
 
 /// What stamps the objects of one environment.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -54,7 +54,9 @@ pub fn compare(desired: &Value, live: &Live) -> Comparison {
 fn is_builtin(api_version: &str) -> bool {
     match api_version.split_once('/') {
         None => true,
-        Some((group, _)) => !group.contains('.') || group.ends_with(".k8s.io") && !group.starts_with("gateway."),
+        Some((group, _)) => {
+            !group.contains('.') || group.ends_with(".k8s.io") && !group.starts_with("gateway.")
+        }
     }
 }
 
@@ -73,7 +75,12 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Compares at one place, and gives what is there in the shape of what is desired.
-    fn value(&mut self, desired: &Value, live: Option<&Value>, owned: Option<&Value>) -> Option<Value> {
+    fn value(
+        &mut self,
+        desired: &Value,
+        live: Option<&Value>,
+        owned: Option<&Value>,
+    ) -> Option<Value> {
         let live = live.filter(|live| !live.is_null());
         match (desired, live) {
             (Value::Null, _) => Some(Value::Null),
@@ -212,7 +219,10 @@ impl Walk<'_> {
             self.path.pop();
         }
         for key in lists::owned_keys(owned) {
-            if desired.iter().any(|item| lists::same_item(keys, &key, item)) {
+            if desired
+                .iter()
+                .any(|item| lists::same_item(keys, &key, item))
+            {
                 continue;
             }
             if let Some(live) = live.iter().find(|live| lists::same_item(keys, &key, live)) {
@@ -262,7 +272,8 @@ impl Walk<'_> {
             Value::String(text) => text.is_empty(),
             Value::Array(items) => items.is_empty(),
             Value::Object(map) => {
-                return map.values().all(|value| value.is_null()) && (owned.is_some() || self.droppable());
+                return map.values().all(|value| value.is_null())
+                    && (owned.is_some() || self.droppable());
             }
         };
         zero && (owned.is_some() || self.droppable())

@@ -7,7 +7,8 @@ use crate::manifest::labels::{self, Stamp};
 use crate::manifest::{Manifest, ObjectKey};
 use crate::plan::{
     Action, Change, Desired, FieldChange, Holder, Id, Inventory, Live, NamespaceState,
-    NamespaceStep, Observed, Plan, Prepared, Recreate, Served, compare, holder, immutable, prepare, secrets,
+    NamespaceStep, Observed, Plan, Prepared, Recreate, Served, compare, holder, immutable, prepare,
+    secrets,
 };
 
 /// What a person allows.
@@ -66,7 +67,13 @@ pub fn plan(desired: &Desired, observed: &Observed, options: &PlanOptions) -> Re
             .filter(|_| !(going && id.namespace.is_some()));
         let action = match observed.unreadable.get(&kind_of(&prepared.key)) {
             Some(error) => Action::Blocked(error.clone()),
-            None => decide(&prepared, live, &desired.stamp, listed.contains(&id), options),
+            None => decide(
+                &prepared,
+                live,
+                &desired.stamp,
+                listed.contains(&id),
+                options,
+            ),
         };
         if !matches!(action, Action::Blocked(_)) {
             intended.insert(prepared.key.clone(), prepared.service.clone());
@@ -133,7 +140,8 @@ fn kind_of(key: &ObjectKey) -> (String, String) {
 }
 
 fn is_kept(live: &Live) -> bool {
-    let keep = |value: &serde_json::Value| value == "true" || value == &serde_json::Value::Bool(true);
+    let keep =
+        |value: &serde_json::Value| value == "true" || value == &serde_json::Value::Bool(true);
     let metadata = &live.value["metadata"];
     [&metadata["annotations"], &metadata["labels"]]
         .into_iter()
@@ -240,7 +248,9 @@ fn decide(
                 return Action::Blocked(
                     Error::failed(format!("{key} belongs to the environment {other}"))
                         .reason("OwnedByAnotherEnvironment")
-                        .hint("choose another name with --env, or another namespace with --namespace"),
+                        .hint(
+                            "choose another name with --env, or another namespace with --namespace",
+                        ),
                 );
             }
             Holder::Foreign(who) => {

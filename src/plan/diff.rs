@@ -91,7 +91,10 @@ pub fn render_diff(plan: &Plan) -> Result<String> {
         NamespaceStep::Create => line(&mut text, &format!("+ Namespace {}", plan.namespace)),
         NamespaceStep::AwaitEndThenCreate => line(
             &mut text,
-            &format!("± Namespace {} (is being deleted; made anew after that)", plan.namespace),
+            &format!(
+                "± Namespace {} (is being deleted; made anew after that)",
+                plan.namespace
+            ),
         ),
     }
     for change in &plan.changes {
@@ -111,7 +114,10 @@ pub fn render_diff(plan: &Plan) -> Result<String> {
                 }
             }
             Action::Recreate(recreate) => {
-                line(&mut text, &format!("± {name} (deleted and made anew: {})", recreate.why));
+                line(
+                    &mut text,
+                    &format!("± {name} (deleted and made anew: {})", recreate.why),
+                );
                 body(&mut text, change)?;
             }
             Action::Delete => line(&mut text, &format!("- {name}")),

@@ -71,7 +71,11 @@ fn is_immutable(group: &str, kind: &str, live: &Value, path: &str) -> bool {
         ("", "ConfigMap") => frozen(live) && any(&["data", "binaryData", "immutable"]),
         ("", "Pod") => {
             under("spec")
-                && !any(&["spec.activeDeadlineSeconds", "spec.terminationGracePeriodSeconds", "spec.tolerations"])
+                && !any(&[
+                    "spec.activeDeadlineSeconds",
+                    "spec.terminationGracePeriodSeconds",
+                    "spec.tolerations",
+                ])
                 && !path.ends_with(".image")
         }
         ("", "ResourceQuota") => any(&["spec.scopes", "spec.scopeSelector"]),
@@ -86,9 +90,12 @@ fn is_immutable(group: &str, kind: &str, live: &Value, path: &str) -> bool {
         ("node.k8s.io", "RuntimeClass") => under("handler"),
         ("networking.k8s.io", "IngressClass") => under("spec.controller"),
         ("discovery.k8s.io", "EndpointSlice") => under("addressType"),
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
-            any(&["spec.group", "spec.scope", "spec.names.plural", "spec.names.kind"])
-        }
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => any(&[
+            "spec.group",
+            "spec.scope",
+            "spec.names.plural",
+            "spec.names.kind",
+        ]),
         _ => false,
     }
 }
@@ -115,26 +122,75 @@ mod tests {
     fn the_table_knows_what_the_server_refuses() {
         let live = json!({});
         for (api_version, kind, path, expected) in [
-            ("apps/v1", "Deployment", "spec.selector.matchLabels.app", true),
+            (
+                "apps/v1",
+                "Deployment",
+                "spec.selector.matchLabels.app",
+                true,
+            ),
             ("apps/v1", "Deployment", "spec.selectorX", false),
-            ("apps/v1", "Deployment", "spec.template.spec.containers[name=a].image", false),
+            (
+                "apps/v1",
+                "Deployment",
+                "spec.template.spec.containers[name=a].image",
+                false,
+            ),
             ("apps/v1", "StatefulSet", "spec.serviceName", true),
-            ("apps/v1", "StatefulSet", "spec.volumeClaimTemplates[0].spec", true),
+            (
+                "apps/v1",
+                "StatefulSet",
+                "spec.volumeClaimTemplates[0].spec",
+                true,
+            ),
             ("apps/v1", "StatefulSet", "spec.replicas", false),
-            ("batch/v1", "Job", "spec.template.spec.containers[name=a].image", true),
+            (
+                "batch/v1",
+                "Job",
+                "spec.template.spec.containers[name=a].image",
+                true,
+            ),
             ("batch/v1", "Job", "spec.backoffLimit", false),
             ("v1", "Service", "spec.clusterIP", true),
-            ("v1", "Service", "spec.ports[port=80,protocol=TCP].name", false),
+            (
+                "v1",
+                "Service",
+                "spec.ports[port=80,protocol=TCP].name",
+                false,
+            ),
             ("v1", "PersistentVolumeClaim", "spec.accessModes", true),
-            ("v1", "PersistentVolumeClaim", "spec.resources.requests.storage", false),
+            (
+                "v1",
+                "PersistentVolumeClaim",
+                "spec.resources.requests.storage",
+                false,
+            ),
             ("v1", "ConfigMap", "data.a", false),
             ("v1", "Pod", "spec.containers[name=a].image", false),
-            ("v1", "Pod", "spec.containers[name=a].env[name=X].value", true),
-            ("rbac.authorization.k8s.io/v1", "RoleBinding", "roleRef.name", true),
+            (
+                "v1",
+                "Pod",
+                "spec.containers[name=a].env[name=X].value",
+                true,
+            ),
+            (
+                "rbac.authorization.k8s.io/v1",
+                "RoleBinding",
+                "roleRef.name",
+                true,
+            ),
             ("example.org/v1", "Job", "spec.template", false),
         ] {
-            assert_eq!(is_refused(api_version, kind, &live, path), expected, "{kind} {path}");
+            assert_eq!(
+                is_refused(api_version, kind, &live, path),
+                expected,
+                "{kind} {path}"
+            );
         }
-        assert!(is_refused("v1", "ConfigMap", &json!({"immutable": true}), "data.a"));
+        assert!(is_refused(
+            "v1",
+            "ConfigMap",
+            &json!({"immutable": true}),
+            "data.a"
+        ));
     }
 }

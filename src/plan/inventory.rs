@@ -88,7 +88,7 @@ impl Inventory {
         let entries: Vec<Entry> = serde_json::from_str(text).map_err(|cause| {
             Error::failed(format!(
                 "the ConfigMap {} does not hold a list of objects",
-                labels::INVENTORY
+                config_map["metadata"]["name"].as_str().unwrap_or_default()
             ))
             .reason("BrokenInventory")
             .caused_by(&cause)
@@ -107,6 +107,7 @@ impl Inventory {
         labels.insert(labels::MANAGED_BY.to_owned(), Value::from(labels::MANAGER));
         labels.insert(labels::APP.to_owned(), Value::from(stamp.app.as_str()));
         labels.insert(labels::ENV.to_owned(), Value::from(stamp.env.as_str()));
+        labels.insert(labels::INVENTORY.to_owned(), Value::from("true"));
         if let Some(base) = &stamp.base {
             labels.insert(labels::BASE.to_owned(), Value::from(base.as_str()));
         }
@@ -115,7 +116,7 @@ impl Inventory {
         json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": labels::INVENTORY, "namespace": namespace, "labels": labels},
+            "metadata": {"name": labels::inventory_name(&stamp.env), "namespace": namespace, "labels": labels},
             "data": {DATA: text},
         })
     }
@@ -152,8 +153,14 @@ mod tests {
     #[test]
     fn another_version_of_a_kind_is_the_same_object() {
         let mut inventory = Inventory::default();
-        inventory.insert(key("autoscaling/v1", "HorizontalPodAutoscaler", "web"), "web");
-        inventory.insert(key("autoscaling/v2", "HorizontalPodAutoscaler", "web"), "web");
+        inventory.insert(
+            key("autoscaling/v1", "HorizontalPodAutoscaler", "web"),
+            "web",
+        );
+        inventory.insert(
+            key("autoscaling/v2", "HorizontalPodAutoscaler", "web"),
+            "web",
+        );
         assert_eq!(inventory.len(), 1);
     }
 

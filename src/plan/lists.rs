@@ -20,8 +20,16 @@ pub(super) enum ListType {
 /// The type of the list at a field of an object of a built-in kind.
 pub(super) fn by_table(kind: &str, parent: &str, field: &str) -> ListType {
     let keys: &[&str] = match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes"
-        | "imagePullSecrets" | "resourceClaims" | "claims" | "webhooks" | "schedulingGates"
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "env"
+        | "volumes"
+        | "imagePullSecrets"
+        | "resourceClaims"
+        | "claims"
+        | "webhooks"
+        | "schedulingGates"
         | "validations" => &["name"],
         "secrets" if kind == "ServiceAccount" => &["name"],
         "ports" if kind == "Service" => &["port", "protocol"],
@@ -61,13 +69,19 @@ pub(super) fn same_item(keys: &[String], a: &Value, b: &Value) -> bool {
         match (a, b) {
             (Some(a), Some(b)) => a == b,
             (None, None) => true,
-            (Some(given), None) | (None, Some(given)) => default_of(key).is_some_and(|d| given == d),
+            (Some(given), None) | (None, Some(given)) => {
+                default_of(key).is_some_and(|d| given == d)
+            }
         }
     })
 }
 
 /// The record of the item with these keys.
-pub(super) fn owned_item<'a>(owned: Option<&'a Value>, keys: &[String], item: &Value) -> Option<&'a Value> {
+pub(super) fn owned_item<'a>(
+    owned: Option<&'a Value>,
+    keys: &[String],
+    item: &Value,
+) -> Option<&'a Value> {
     owned?.as_object()?.iter().find_map(|(name, record)| {
         let recorded: Value = serde_json::from_str(name.strip_prefix("k:")?).ok()?;
         same_item(keys, &recorded, item).then_some(record)

@@ -32,7 +32,8 @@ pub fn rank(key: &ObjectKey) -> Rank {
         (_, "CustomResourceDefinition" | "APIService")
         | (
             "" | "storage.k8s.io" | "scheduling.k8s.io" | "node.k8s.io" | "networking.k8s.io",
-            "Namespace" | "StorageClass" | "PriorityClass" | "RuntimeClass" | "IngressClass" | "PersistentVolume",
+            "Namespace" | "StorageClass" | "PriorityClass" | "RuntimeClass" | "IngressClass"
+            | "PersistentVolume",
         ) => Rank::Definition,
         ("", "ResourceQuota" | "LimitRange")
         | ("networking.k8s.io", "NetworkPolicy")
@@ -128,11 +129,12 @@ pub fn check_needs(needs: &BTreeMap<String, Vec<String>>) -> Result<()> {
     let mut done = BTreeSet::new();
     for service in needs.keys() {
         if let Some(cycle) = find_cycle(service, needs, &mut Vec::new(), &mut done) {
-            return Err(
-                Error::usage(format!("services need each other in a circle: {}", cycle.join(" → ")))
-                    .reason("CyclicNeeds")
-                    .hint("leave one of these needs out of dev.yaml"),
-            );
+            return Err(Error::usage(format!(
+                "services need each other in a circle: {}",
+                cycle.join(" → ")
+            ))
+            .reason("CyclicNeeds")
+            .hint("leave one of these needs out of dev.yaml"));
         }
     }
     Ok(())

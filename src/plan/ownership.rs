@@ -19,7 +19,13 @@ pub enum Holder {
 /// Every write of `dev` carries the environment's labels. Where they were taken off, the server's record of what `dev` applied
 /// together with the inventory still shows whose it is; the inventory alone does not, for it lists what was only intended.
 pub fn holder(live: &Live, stamp: &Stamp, recorded: bool) -> Holder {
-    let label = |key: &str| live.value.get("metadata")?.get("labels")?.get(key)?.as_str();
+    let label = |key: &str| {
+        live.value
+            .get("metadata")?
+            .get("labels")?
+            .get(key)?
+            .as_str()
+    };
     let managed_by = label(labels::MANAGED_BY);
     match (managed_by, label(labels::ENV)) {
         (Some(labels::MANAGER), Some(env)) => {
@@ -64,14 +70,17 @@ mod tests {
 
     #[test]
     fn labels_say_whose_it_is_and_the_environment_counts() {
-        let ours = json!({"app.kubernetes.io/managed-by": "dev", "dev/env": "a", "dev/app": "shop"});
+        let ours =
+            json!({"app.kubernetes.io/managed-by": "dev", "dev/env": "a", "dev/app": "shop"});
         assert_eq!(holder(&live(ours, false), &stamp(), false), Holder::Us);
-        let other = json!({"app.kubernetes.io/managed-by": "dev", "dev/env": "b", "dev/app": "shop"});
+        let other =
+            json!({"app.kubernetes.io/managed-by": "dev", "dev/env": "b", "dev/app": "shop"});
         assert_eq!(
             holder(&live(other, true), &stamp(), true),
             Holder::OtherEnvironment("b of shop".into())
         );
-        let other_app = json!({"app.kubernetes.io/managed-by": "dev", "dev/env": "a", "dev/app": "bank"});
+        let other_app =
+            json!({"app.kubernetes.io/managed-by": "dev", "dev/env": "a", "dev/app": "bank"});
         assert!(matches!(
             holder(&live(other_app, true), &stamp(), true),
             Holder::OtherEnvironment(_)

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::manifest::labels::{self, Stamp};
 use crate::manifest::{Manifest, ObjectKey};
-use crate::plan::{Kinds, Served};
+use crate::plan::Served;
 
 /// An object ready to be sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,16 +90,6 @@ pub fn prepare(
     })
 }
 
-/// How a kind is served, by what was observed.
-pub fn served<'a>(kinds: &'a Kinds, manifest: &Manifest) -> Option<&'a Served> {
-    kinds
-        .get(&(
-            manifest.api_version().to_owned(),
-            manifest.kind().to_owned(),
-        ))?
-        .as_ref()
-}
-
 /// The server keeps only `data`; `stringData` is a form of writing it, and wins where both name a key.
 fn encode_string_data(secret: &mut Value) {
     use base64::Engine as _;
@@ -128,11 +118,14 @@ fn hash(value: &Value) -> String {
     let mut hasher = Sha256::new();
     feed(&mut hasher, value);
     let digest = hasher.finalize();
-    digest.iter().take(16).fold(String::new(), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    digest
+        .iter()
+        .take(16)
+        .fold(String::new(), |mut text, byte| {
+            use std::fmt::Write as _;
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Canonical JSON: keys sorted, so that the order in a file does not matter.
@@ -198,9 +191,15 @@ mod tests {
 
     #[test]
     fn the_order_of_keys_does_not_change_the_hash() {
-        let a = prepared(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": "1", "b": "2"}}));
-        let b = prepared(json!({"kind": "ConfigMap", "apiVersion": "v1", "data": {"b": "2", "a": "1"}, "metadata": {"name": "x"}}));
-        let c = prepared(json!({"kind": "ConfigMap", "apiVersion": "v1", "data": {"b": "2", "a": "3"}, "metadata": {"name": "x"}}));
+        let a = prepared(
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": "1", "b": "2"}}),
+        );
+        let b = prepared(
+            json!({"kind": "ConfigMap", "apiVersion": "v1", "data": {"b": "2", "a": "1"}, "metadata": {"name": "x"}}),
+        );
+        let c = prepared(
+            json!({"kind": "ConfigMap", "apiVersion": "v1", "data": {"b": "2", "a": "3"}, "metadata": {"name": "x"}}),
+        );
         assert_eq!(a.hash, b.hash);
         assert_ne!(a.hash, c.hash);
         assert_eq!(a.value["metadata"]["annotations"][labels::APPLIED], a.hash);
@@ -208,18 +207,19 @@ mod tests {
 
     #[test]
     fn an_object_that_was_prepared_before_gets_the_same_hash() {
-        let first = prepared(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "annotations": {}}}));
+        let first = prepared(
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "annotations": {}}}),
+        );
         assert_eq!(prepared(first.value.clone()), first);
     }
 
     #[test]
     fn string_data_is_what_the_server_would_keep() {
-        let secret = prepared(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"},
-            "data": {"a": "b2xk", "b": "a2VwdA=="}, "stringData": {"a": "new"}}));
-        assert_eq!(
-            secret.value["data"],
-            json!({"a": "bmV3", "b": "a2VwdA=="})
+        let secret = prepared(
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"},
+            "data": {"a": "b2xk", "b": "a2VwdA=="}, "stringData": {"a": "new"}}),
         );
+        assert_eq!(secret.value["data"], json!({"a": "bmV3", "b": "a2VwdA=="}));
         assert!(secret.value.get("stringData").is_none());
     }
 

@@ -69,7 +69,13 @@ fn multiplier(suffix: &str) -> Option<(u32, i32)> {
         "Ei" => (60, 0),
         exponent => {
             let power = exponent.strip_prefix(['e', 'E'])?;
-            (0, power.parse().ok().filter(|power| (-18..=18).contains(power))?)
+            (
+                0,
+                power
+                    .parse()
+                    .ok()
+                    .filter(|power| (-18..=18).contains(power))?,
+            )
         }
     };
     Some(known)
@@ -110,7 +116,18 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity_is_not_compared_as_one() {
-        for text in ["", ".", "-", "1 Gi", "abc", "1Gib", "1.2.3", "1e", "e3", "99999999999999999999999999999999999999E"] {
+        for text in [
+            "",
+            ".",
+            "-",
+            "1 Gi",
+            "abc",
+            "1Gib",
+            "1.2.3",
+            "1e",
+            "e3",
+            "99999999999999999999999999999999999999E",
+        ] {
             assert_eq!(parse(&json!(text)), None, "{text}");
         }
     }

@@ -13,9 +13,11 @@ pub fn check(loaded: &Loaded) -> Result<()> {
         check_name(loaded, &["base"], "`base`", base)?;
     }
     if project.services.is_empty() {
-        return Err(Error::usage("`services` is empty, expected at least one service")
-            .at(loaded.place(&["services"]))
-            .hint("for example: services: {web: {manifests: k8s/}}"));
+        return Err(
+            Error::usage("`services` is empty, expected at least one service")
+                .at(loaded.place(&["services"]))
+                .hint("for example: services: {web: {manifests: k8s/}}"),
+        );
     }
     for (name, service) in &project.services {
         check_name(loaded, &["services", name], "the service's name", name)?;
@@ -70,11 +72,11 @@ fn check_needs(loaded: &Loaded, name: &str, service: &Service) -> Result<()> {
     for (index, need) in service.needs.iter().enumerate() {
         if !known.contains_key(need) {
             let hint = did_you_mean(need, known.keys().map(String::as_str));
-            return Err(
-                Error::usage(format!("service \"{name}\" needs \"{need}\", which is no service"))
-                    .at(loaded.place(&["services", name, "needs", &index.to_string()]))
-                    .maybe_hint(hint),
-            );
+            return Err(Error::usage(format!(
+                "service \"{name}\" needs \"{need}\", which is no service"
+            ))
+            .at(loaded.place(&["services", name, "needs", &index.to_string()]))
+            .maybe_hint(hint));
         }
     }
     Ok(())
@@ -91,9 +93,11 @@ fn check_image(loaded: &Loaded, name: &str, image: &Image) -> Result<()> {
     .filter_map(|(key, given)| given.then_some(key))
     .collect();
     if image.name.trim().is_empty() {
-        return Err(Error::usage(format!("the image of service \"{name}\" has an empty name"))
-            .at(place("name"))
-            .hint("for example: name: bookshop/web"));
+        return Err(
+            Error::usage(format!("the image of service \"{name}\" has an empty name"))
+                .at(place("name"))
+                .hint("for example: name: bookshop/web"),
+        );
     }
     if let [first, second, ..] = given.as_slice() {
         return Err(Error::usage(format!(
@@ -104,9 +108,11 @@ fn check_image(loaded: &Loaded, name: &str, image: &Image) -> Result<()> {
     if let Some(layers) = &image.layers
         && layers.base.is_empty()
     {
-        return Err(Error::usage(format!("the `layers` of service \"{name}\" have no `base`"))
-            .at(place("layers"))
-            .hint("write `base: scratch` for an image that holds only the files"));
+        return Err(
+            Error::usage(format!("the `layers` of service \"{name}\" have no `base`"))
+                .at(place("layers"))
+                .hint("write `base: scratch` for an image that holds only the files"),
+        );
     }
     Ok(())
 }
@@ -131,7 +137,9 @@ fn check_cycles(loaded: &Loaded) -> Result<()> {
                 let cycle = [&path[start..], &[name]].concat().join(" → ");
                 return Err(Error::usage(format!("`needs` goes in a circle: {cycle}"))
                     .at(loaded.place(&["services", path[path.len() - 1], "needs"]))
-                    .hint("take one of these needs away: services may find each other later by DNS"));
+                    .hint(
+                        "take one of these needs away: services may find each other later by DNS",
+                    ));
             }
             None => {}
         }
@@ -214,14 +222,27 @@ mod tests {
 
     #[test]
     fn one_source_and_one_builder_each() {
-        assert!(error("app: a\nservices: {x: {}}\n").message().contains("no manifests"));
+        assert!(
+            error("app: a\nservices: {x: {}}\n")
+                .message()
+                .contains("no manifests")
+        );
         let both = error("app: a\nservices: {x: {manifests: m, live: true}}\n");
-        assert!(both.message().contains("both `manifests` and `live`"), "{both}");
+        assert!(
+            both.message().contains("both `manifests` and `live`"),
+            "{both}"
+        );
         let no_base = error("app: a\nservices: {x: {live: true}}\n");
-        assert!(no_base.message().contains("there is no `base`"), "{no_base}");
+        assert!(
+            no_base.message().contains("there is no `base`"),
+            "{no_base}"
+        );
         let builders = error(
             "app: a\nservices: {x: {manifests: m, image: {name: n, command: {run: a, context: .}, layers: {base: scratch}}}}\n",
         );
-        assert!(builders.message().contains("`command` and `layers`"), "{builders}");
+        assert!(
+            builders.message().contains("`command` and `layers`"),
+            "{builders}"
+        );
     }
 }

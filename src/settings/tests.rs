@@ -13,11 +13,7 @@ profiles:
   alpha: {branches: ['pr-1*']}
 ";
 
-fn resolve(
-    globals: Globals,
-    variables: &[(&str, &str)],
-    branch: Option<&str>,
-) -> Result<Settings> {
+fn resolve(globals: Globals, variables: &[(&str, &str)], branch: Option<&str>) -> Result<Settings> {
     let variables: BTreeMap<String, String> = variables
         .iter()
         .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
@@ -34,7 +30,10 @@ fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
     let settings = resolve(Globals::default(), &[user], None).unwrap();
     assert_eq!(settings.env.value, "ada-l");
     assert_eq!(settings.namespace.value, "shop-ada-l");
-    assert_eq!(settings.registry.as_ref().unwrap().origin, Origin::File("registry"));
+    assert_eq!(
+        settings.registry.as_ref().unwrap().origin,
+        Origin::File("registry")
+    );
 
     let variables = [user, ("DEV_ENV", "two"), ("DEV_REGISTRY", "r:1")];
     let settings = resolve(Globals::default(), &variables, None).unwrap();

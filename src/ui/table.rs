@@ -23,7 +23,10 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
         text.trim_end().to_owned()
     };
     let mut lines = vec![line(&mut headings.iter().copied())];
-    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+    lines.extend(
+        rows.iter()
+            .map(|row| line(&mut row.iter().map(String::as_str))),
+    );
     lines.join("\n")
 }
 
@@ -44,7 +47,10 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_content() {
-        let rows = [vec!["web".into(), "ready".into()], vec!["reviews".into(), "no".into()]];
+        let rows = [
+            vec!["web".into(), "ready".into()],
+            vec!["reviews".into(), "no".into()],
+        ];
         let text = table(&["SERVICE", "STATE"], &rows);
         assert_eq!(text, "SERVICE  STATE\nweb      ready\nreviews  no");
         assert_eq!(table(&["A"], &[]), "");

@@ -73,6 +73,10 @@ pub(super) fn deployment<'a>(object: &'a Deployment, index: &Index<'a>) -> Look<
     let mut look = Look::of_replicas(set_ready.unwrap_or(available.min(updated)), wanted);
     look.pods = set.map_or_else(Vec::new, |set| index.pods_of(uid(&set.metadata)).to_vec());
     look.complete = updated >= wanted && total <= updated && available >= updated;
+    if look.complete {
+        // The ReplicaSet's own watch may be a moment behind.
+        look.ready = available;
+    }
     if !look.complete && updated >= wanted && total > updated && look.ready >= wanted {
         look.text = format!("{} old pods are ending", total - updated);
     }

@@ -48,18 +48,23 @@ impl Watched {
         }
     }
 
-    /// The resource's name in the API, for messages about access.
-    pub const fn resource(self) -> &'static str {
+    /// Group, version, kind and plural.
+    pub const fn names(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
-            Self::Deployments => "deployments.apps",
-            Self::StatefulSets => "statefulsets.apps",
-            Self::DaemonSets => "daemonsets.apps",
-            Self::ReplicaSets => "replicasets.apps",
-            Self::Jobs => "jobs.batch",
-            Self::Pods => "pods",
-            Self::Claims => "persistentvolumeclaims",
-            Self::Events | Self::ClaimEvents => "events",
+            Self::Deployments => ("apps", "v1", "Deployment", "deployments"),
+            Self::StatefulSets => ("apps", "v1", "StatefulSet", "statefulsets"),
+            Self::DaemonSets => ("apps", "v1", "DaemonSet", "daemonsets"),
+            Self::ReplicaSets => ("apps", "v1", "ReplicaSet", "replicasets"),
+            Self::Jobs => ("batch", "v1", "Job", "jobs"),
+            Self::Pods => ("", "v1", "Pod", "pods"),
+            Self::Claims => ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+            Self::Events | Self::ClaimEvents => ("", "v1", "Event", "events"),
         }
+    }
+
+    /// The resource's plural name.
+    pub const fn resource(self) -> &'static str {
+        self.names().3
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::*;
 use crate::image::plan::plan;
 use crate::image::registry::tests::server::Server;
-use crate::project::{BuildCommand, Image, Layers};
+use crate::local::{Program, which};
+use crate::project::{Build, BuildCommand, Image, Layers};
 use crate::ui::Ui;
 
 struct Fixture {
@@ -261,4 +262,95 @@ async fn an_interrupted_build_leaves_the_lock_free() {
     assert!(run.await.unwrap_err().is_cancelled());
     let next = it.ensure(&Fixture::layers(), &target).await;
     assert_eq!(delivery(next), Some(Delivery::Loaded));
+}
+
+fn dockerfile() -> Image {
+    Image {
+        name: "dev-test/web".to_owned(),
+        build: Some(Build {
+            context: "web".into(),
+            dockerfile: None,
+            engine: Some(Engine::Buildah),
+            args: [("WHO".to_owned(), "me".to_owned())].into(),
+            target: None,
+        }),
+        command: None,
+        layers: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buildah_builds_and_pushes_and_its_archive_is_loaded() {
+    if which("buildah").is_none() {
+        eprintln!("left out: buildah: it is not installed (apt-get install buildah)");
+        return;
+    }
+    let Some(server) = Server::start("buildah", None).await else {
+        return;
+    };
+    let it = Fixture::new(Some(&server.host));
+    let text = "FROM scratch\nARG WHO\nLABEL who=$WHO\nCOPY main.txt /main.txt\n";
+    fs::write(it.dir.path().join("web/Dockerfile"), text).unwrap();
+    let pushed = it.ensure(&dockerfile(), &Target::Registry).await;
+    assert_eq!(delivery(pushed), Some(Delivery::Pushed));
+    assert_eq!(
+        it.ensure(&dockerfile(), &Target::Registry).await.unwrap(),
+        Outcome::Present
+    );
+
+    let reference = it.plan(&dockerfile()).reference;
+    // The store is the person's own: each build replaces the name and would leave the image before it there.
+    let remove = Program::new("buildah").args(["rmi", &reference]);
+    remove.output().await.unwrap();
+
+    let loaded = it.ensure(&dockerfile(), &Target::Local(it.cluster())).await;
+    assert_eq!(delivery(loaded), Some(Delivery::Loaded));
+    remove.output().await.unwrap();
+
+    let archive = it.dir.path().join("image.tar");
+    let task = Ui::silent().task("web");
+    it.images()
+        .save(&it.plan(&dockerfile()), &archive, &task)
+        .await
+        .unwrap();
+    let image = read_archive(&archive, &Platform::host()).unwrap();
+    let config = image.config_value("it").unwrap();
+    assert_eq!(config["config"]["Labels"]["who"], "me");
+    remove.output().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_can_be_a_base_and_a_new_one_is_a_new_image() {
+    let Some(server) = Server::start("archive base", None).await else {
+        return;
+    };
+    let it = Fixture::new(Some(&server.host));
+    let task = Ui::silent().task("web");
+    let base = it.dir.path().join("base.tar");
+    let mut image = Fixture::layers();
+    it.images()
+        .save(&it.plan(&image), &base, &task)
+        .await
+        .unwrap();
+    let spec = image.layers.as_mut().unwrap();
+    spec.base = "./base.tar".to_owned();
+    spec.files = [("main.txt".to_owned(), "/extra/".to_owned())].into();
+    let first = it.plan(&image);
+    let made = it.dir.path().join("made.tar");
+    it.images().save(&first, &made, &task).await.unwrap();
+    let built = read_archive(&made, &Platform::host()).unwrap();
+    let config = built.config_value("it").unwrap();
+    assert_eq!(built.layers.len(), 2);
+    assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 2);
+    assert_eq!(config["history"].as_array().unwrap().len(), 2);
+    let pushed = it.ensure(&image, &Target::Registry).await;
+    assert_eq!(delivery(pushed), Some(Delivery::Pushed));
+
+    fs::write(it.dir.path().join("web/main.txt"), "2").unwrap();
+    it.images()
+        .save(&it.plan(&Fixture::layers()), &base, &task)
+        .await
+        .unwrap();
+    fs::write(it.dir.path().join("web/main.txt"), "1").unwrap();
+    assert_ne!(it.plan(&image).tag, first.tag);
 }

@@ -1,7 +1,8 @@
 //! The builder itself: command, base, files, configuration.
 
 use super::{
-    Base, Packing, Platform, check_layers, collect, derive_config, find_base, write_layer,
+    Base, Packing, Platform, check_layers, check_program, collect, derive_config, find_base,
+    write_layer,
 };
 use crate::error::{Error, Result};
 use crate::image::blob::BuiltImage;
@@ -24,15 +25,25 @@ pub async fn build_layers(
         Program::shell(command)
             .dir(&at.context)
             .env("DEV_CONTEXT", &at.context)
+            .env("DEV_PLATFORM", platform.to_string())
             .stream(|line| state(line))
             .await?;
     }
     state("reading the base image");
     let base = find_base(&Base::parse(&at.spec.base), platform, registries).await?;
     state("collecting files");
-    let context = at.context.clone();
+    let (context, platform) = (at.context.clone(), platform.clone());
+    let program = at
+        .spec
+        .entrypoint
+        .as_ref()
+        .and_then(|words| words.first())
+        .cloned();
     let work = move || -> Result<_> {
         let tree = collect(&context, &mappings)?;
+        if let Some(program) = program {
+            check_program(&tree, &program, &platform)?;
+        }
         let layer = if tree.nodes.is_empty() {
             None
         } else {

@@ -1,6 +1,7 @@
 //! The built-in builder: a base image and files, without an engine. Equal input makes equal bytes.
 
 mod base;
+mod check;
 mod collect;
 mod config;
 mod make;
@@ -8,6 +9,7 @@ mod spec;
 mod tarball;
 
 pub use base::*;
+pub use check::*;
 pub use collect::*;
 pub use config::*;
 pub use make::*;

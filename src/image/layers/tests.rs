@@ -314,3 +314,49 @@ fn a_source_that_cannot_be_read_is_named() {
     let error = write_layer(&tree, Packing::Plain).unwrap_err();
     assert!(error.message().contains("bin/web"), "{error}");
 }
+
+fn program(header: &[u8], mode: u32) -> Result<(), Error> {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("web"), header).unwrap();
+    fs::set_permissions(dir.path().join("web"), Permissions::from_mode(mode)).unwrap();
+    let tree = tree(dir.path(), &[("web", "/app/web")])?;
+    check_program(&tree, "/app/web", &Platform::linux("amd64"))
+}
+
+fn elf(machine: u16) -> Vec<u8> {
+    let mut header = b"\x7fELF\x02\x01\x01".to_vec();
+    header.resize(18, 0);
+    header.extend(machine.to_le_bytes());
+    header
+}
+
+#[test]
+fn a_program_that_the_cluster_cannot_run_is_found_before_it_is_there() {
+    program(&elf(62), 0o755).unwrap();
+    program(b"#!/bin/sh\n", 0o755).unwrap();
+    program(b"", 0o755).unwrap();
+    program(b"\x7fEL", 0o755).unwrap();
+    for (header, mode, expected) in [
+        (
+            elf(183),
+            0o755,
+            "is a program for linux/arm64, and linux/amd64 is wanted",
+        ),
+        (
+            vec![0xcf, 0xfa, 0xed, 0xfe, 0, 0, 0, 0],
+            0o755,
+            "is a program for macOS",
+        ),
+        (b"MZ......".to_vec(), 0o755, "is a program for Windows"),
+        (elf(62), 0o644, "may not be executed: its mode is 0644"),
+    ] {
+        let error = program(&header, mode).unwrap_err();
+        assert!(error.message().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_program_of_the_base_is_not_looked_at() {
+    check_program(&Tree::default(), "/bin/sh", &Platform::host()).unwrap();
+    check_program(&Tree::default(), "python3", &Platform::host()).unwrap();
+}

@@ -17,7 +17,7 @@ use super::credentials::{Credentials, DockerConfig};
 use super::failure::{is_missing, registry_error};
 use crate::error::{Error, Result};
 use crate::image::blob::{Blob, BuiltImage, Source};
-use crate::image::reference::is_loopback;
+use crate::image::reference::{Registry, is_loopback};
 
 /// Access to all registries. Clones share connections and tokens.
 #[derive(Clone)]
@@ -26,8 +26,8 @@ pub struct Registries {
 }
 
 struct Inner {
-    /// Hosts other than loopback ones that are spoken to without TLS.
-    plain: Vec<String>,
+    /// The project's registry, which says itself whether it has TLS.
+    own: Option<Registry>,
     docker: DockerConfig,
     /// Blobs of base images, by digest.
     cache: PathBuf,
@@ -46,12 +46,12 @@ enum Way {
 }
 
 impl Registries {
-    /// `plain` are hosts (`HOST[:PORT]`) without TLS; those on loopback need not be named. Fetched base layers are kept
-    /// below `cache`.
-    pub fn new(plain: Vec<String>, docker: DockerConfig, cache: PathBuf) -> Self {
+    /// `own` is the project's registry, which says whether it has TLS; of all others those on loopback have none. Fetched
+    /// base layers are kept below `cache`.
+    pub fn new(own: Option<&Registry>, docker: DockerConfig, cache: PathBuf) -> Self {
         Self {
             inner: Arc::new(Inner {
-                plain,
+                own: own.cloned(),
                 docker,
                 cache,
                 clients: [const { OnceLock::new() }; 3],
@@ -186,12 +186,12 @@ impl Registries {
     }
 
     fn client(&self, host: &str) -> Result<Client> {
-        let way = if is_loopback(host) {
-            Way::Loopback
-        } else if self.inner.plain.iter().any(|plain| plain == host) {
-            Way::Plain
-        } else {
-            Way::Tls
+        let own = self.inner.own.as_ref().filter(|own| own.host() == host);
+        let plain = own.map_or_else(|| is_loopback(host), Registry::plain_http);
+        let way = match (plain, is_loopback(host)) {
+            (true, true) => Way::Loopback,
+            (true, false) => Way::Plain,
+            (false, _) => Way::Tls,
         };
         let slot = &self.inner.clients[way as usize];
         if let Some(client) = slot.get() {

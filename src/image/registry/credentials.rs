@@ -24,6 +24,8 @@ pub struct Credentials {
 #[derive(Clone, Debug, Default)]
 pub struct DockerConfig {
     files: Vec<PathBuf>,
+    /// Where helper programs are, if not in `PATH`.
+    helpers: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]
@@ -70,12 +72,23 @@ impl DockerConfig {
         ];
         Self {
             files: files.into_iter().flatten().collect(),
+            helpers: None,
         }
     }
 
     /// Only these files.
     pub fn files(files: Vec<PathBuf>) -> Self {
-        Self { files }
+        Self {
+            files,
+            helpers: None,
+        }
+    }
+
+    /// The same, with the helper programs of a directory.
+    #[must_use]
+    pub fn with_helpers(mut self, dir: PathBuf) -> Self {
+        self.helpers = Some(dir);
+        self
     }
 
     /// The credentials for a repository of a registry; anonymous where there are none.
@@ -87,7 +100,7 @@ impl DockerConfig {
             let Some(file) = read(path)? else {
                 continue;
             };
-            if let Some(found) = from_file(&file, path, host, repository).await? {
+            if let Some(found) = self.look_in(&file, path, host, repository).await? {
                 return Ok(found);
             }
         }
@@ -95,6 +108,86 @@ impl DockerConfig {
             auth: RegistryAuth::Anonymous,
             origin: "no credentials".to_owned(),
         })
+    }
+
+    async fn look_in(
+        &self,
+        file: &File,
+        path: &Path,
+        host: &str,
+        repository: &str,
+    ) -> Result<Option<Credentials>> {
+        let keys = keys(host, repository);
+        let helper = keys.iter().find_map(|key| file.cred_helpers.get(key));
+        if let Some(helper) = helper.or(file.creds_store.as_ref())
+            && let Some(found) = self.ask_helper(helper, host).await?
+        {
+            return Ok(Some(found));
+        }
+        let Some(auth) = keys.iter().find_map(|key| file.auths.get(key)) else {
+            return Ok(None);
+        };
+        Ok(decode(auth, path, host)?.map(|(auth, user)| Credentials {
+            auth,
+            origin: format!("user {user} of {}", path.display()),
+        }))
+    }
+
+    async fn ask_helper(&self, helper: &str, host: &str) -> Result<Option<Credentials>> {
+        let name = format!("docker-credential-{helper}");
+        let program = match &self.helpers {
+            Some(dir) => dir.join(&name).to_string_lossy().into_owned(),
+            None => name.clone(),
+        };
+        if which(&program).is_none() {
+            return Err(
+                Error::failed(format!("credential helper {name} is not installed")).cause(format!(
+                    "it is named for registry {host} in docker's config.json"
+                )),
+            );
+        }
+        let server = if is_docker_hub(host) {
+            "https://index.docker.io/v1/"
+        } else {
+            host
+        };
+        let (status, output) = Program::new(&program)
+            .arg("get")
+            .stdin(server)
+            .run_to_end()
+            .await?;
+        if !status.success() {
+            // Helpers say on stdout that they have nothing; this sentence is part of their protocol.
+            let text = String::from_utf8_lossy(&output.stdout);
+            if text.contains("credentials not found") {
+                return Ok(None);
+            }
+            let errors = String::from_utf8_lossy(&output.stderr);
+            let said = if text.trim().is_empty() { errors } else { text };
+            return Err(
+                Error::failed(format!("`{name} get` failed for {host}: {status}"))
+                    .cause(said.trim()),
+            );
+        }
+        let answer: Answer = serde_json::from_slice(&output.stdout).map_err(|_| {
+            // The cause could quote the secret.
+            Error::failed(format!(
+                "`{name} get` did not answer with Username and Secret"
+            ))
+        })?;
+        if answer.username.is_empty() && answer.secret.is_empty() {
+            return Ok(None);
+        }
+        let (auth, user) = if answer.username == "<token>" {
+            identity_token(&answer.secret)
+        } else {
+            let user = answer.username.clone();
+            (RegistryAuth::Basic(answer.username, answer.secret), user)
+        };
+        Ok(Some(Credentials {
+            auth,
+            origin: format!("user {user} of {name}"),
+        }))
     }
 }
 
@@ -108,28 +201,6 @@ fn read(path: &Path) -> Result<Option<File>> {
         // The text of the cause has a line and a column and no value of the file.
         Error::usage(format!("{} is no docker configuration", path.display())).caused_by(&cause)
     })
-}
-
-async fn from_file(
-    file: &File,
-    path: &Path,
-    host: &str,
-    repository: &str,
-) -> Result<Option<Credentials>> {
-    let keys = keys(host, repository);
-    let helper = keys.iter().find_map(|key| file.cred_helpers.get(key));
-    if let Some(helper) = helper.or(file.creds_store.as_ref())
-        && let Some(found) = ask_helper(helper, host).await?
-    {
-        return Ok(Some(found));
-    }
-    let Some(auth) = keys.iter().find_map(|key| file.auths.get(key)) else {
-        return Ok(None);
-    };
-    Ok(decode(auth, path, host)?.map(|(auth, user)| Credentials {
-        auth,
-        origin: format!("user {user} of {}", path.display()),
-    }))
 }
 
 /// What a registry may be called in those files, the closest first.
@@ -210,58 +281,6 @@ fn identity_token(token: &str) -> (RegistryAuth, String) {
         RegistryAuth::Basic(user.to_owned(), token.to_owned()),
         "(identity token)".to_owned(),
     )
-}
-
-async fn ask_helper(helper: &str, host: &str) -> Result<Option<Credentials>> {
-    let name = format!("docker-credential-{helper}");
-    if which(&name).is_none() {
-        return Err(
-            Error::failed(format!("credential helper {name} is not installed")).cause(format!(
-                "it is named for registry {host} in docker's config.json"
-            )),
-        );
-    }
-    let server = if is_docker_hub(host) {
-        "https://index.docker.io/v1/"
-    } else {
-        host
-    };
-    let (status, output) = Program::new(&name)
-        .arg("get")
-        .stdin(server)
-        .run_to_end()
-        .await?;
-    if !status.success() {
-        // Helpers say on stdout that they have nothing; this sentence is part of their protocol.
-        let text = String::from_utf8_lossy(&output.stdout);
-        if text.contains("credentials not found") {
-            return Ok(None);
-        }
-        let errors = String::from_utf8_lossy(&output.stderr);
-        let said = if text.trim().is_empty() { errors } else { text };
-        return Err(
-            Error::failed(format!("`{name} get` failed for {host}: {status}")).cause(said.trim()),
-        );
-    }
-    let answer: Answer = serde_json::from_slice(&output.stdout).map_err(|_| {
-        // The cause could quote the secret.
-        Error::failed(format!(
-            "`{name} get` did not answer with Username and Secret"
-        ))
-    })?;
-    if answer.username.is_empty() && answer.secret.is_empty() {
-        return Ok(None);
-    }
-    let (auth, user) = if answer.username == "<token>" {
-        identity_token(&answer.secret)
-    } else {
-        let user = answer.username.clone();
-        (RegistryAuth::Basic(answer.username, answer.secret), user)
-    };
-    Ok(Some(Credentials {
-        auth,
-        origin: format!("user {user} of {name}"),
-    }))
 }
 
 fn some(value: &Option<String>) -> Option<&str> {

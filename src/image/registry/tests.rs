@@ -1,7 +1,9 @@
 //! Against a real registry: Debian's `docker-registry`.
 
 pub(crate) mod server;
+mod token;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,7 +38,7 @@ fn image(content: &str) -> BuiltImage {
 }
 
 fn registries(cache: &Path) -> Registries {
-    Registries::new(Vec::new(), DockerConfig::default(), cache.to_path_buf())
+    Registries::new(None, DockerConfig::default(), cache.to_path_buf())
 }
 
 fn with_login(dir: &Path, host: &str, user: &str, password: &str) -> Registries {
@@ -44,11 +46,7 @@ fn with_login(dir: &Path, host: &str, user: &str, password: &str) -> Registries 
     let auth = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
     let path = dir.join("config.json");
     std::fs::write(&path, json!({"auths": {host: {"auth": auth}}}).to_string()).unwrap();
-    Registries::new(
-        Vec::new(),
-        DockerConfig::files(vec![path]),
-        dir.to_path_buf(),
-    )
+    Registries::new(None, DockerConfig::files(vec![path]), dir.to_path_buf())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,4 +297,48 @@ async fn a_helper_that_is_not_installed_is_named() {
         config.find("s.example", "x").await.unwrap().auth,
         RegistryAuth::Anonymous
     );
+}
+
+#[tokio::test]
+async fn helpers_are_asked_through_pipes() {
+    let dir = tempfile::tempdir().unwrap();
+    let helper = dir.path().join("docker-credential-test");
+    let text = r#"#!/bin/sh
+[ "$*" = get ] || exit 9
+read -r host
+case $host in
+  good.example) echo '{"ServerURL": "x", "Username": "jane", "Secret": "pw"}' ;;
+  token.example) echo '{"Username": "<token>", "Secret": "tok"}' ;;
+  odd.example) echo 'pw' ;;
+  locked.example) echo 'the key ring is locked' >&2; exit 1 ;;
+  *) echo 'credentials not found in native keychain'; exit 1 ;;
+esac
+"#;
+    std::fs::write(&helper, text).unwrap();
+    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = dir.path().join("config.json");
+    // What the helper does not know may be in the file itself.
+    std::fs::write(
+        &path,
+        r#"{"credsStore": "test", "auths": {"file.example": {"username": "f", "password": "p"}}}"#,
+    )
+    .unwrap();
+    let config = DockerConfig::files(vec![path]).with_helpers(dir.path().to_path_buf());
+    let good = config.find("good.example", "x").await.unwrap();
+    assert_eq!(
+        good.auth,
+        RegistryAuth::Basic("jane".to_owned(), "pw".to_owned())
+    );
+    assert_eq!(good.origin, "user jane of docker-credential-test");
+    let token = config.find("token.example", "x").await.unwrap().auth;
+    let azure = "00000000-0000-0000-0000-000000000000".to_owned();
+    assert_eq!(token, RegistryAuth::Basic(azure, "tok".to_owned()));
+    let file = config.find("file.example", "x").await.unwrap().auth;
+    assert_eq!(file, RegistryAuth::Basic("f".to_owned(), "p".to_owned()));
+    let none = config.find("none.example", "x").await.unwrap().auth;
+    assert_eq!(none, RegistryAuth::Anonymous);
+    let locked = config.find("locked.example", "x").await.err().unwrap();
+    assert_eq!(locked.causes(), ["the key ring is locked"]);
+    let odd = config.find("odd.example", "x").await.err().unwrap();
+    assert!(!crate::ui::render_error(&odd).contains("pw"), "{odd:?}");
 }

@@ -27,11 +27,6 @@ down_everything() {
 	# The network namespaces end with their last process; the interface's other end with the switch's.
 	ip link delete "$link" 2>/dev/null || true
 	down_cgroups
-	if [[ -f $state/made-directories ]]; then
-		tac "$state/made-directories" | while read -r directory; do
-			rmdir --ignore-fail-on-non-empty "$directory" 2>/dev/null || true
-		done
-	fi
 	rm -rf --one-file-system "$state"
 }
 

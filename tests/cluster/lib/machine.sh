@@ -3,8 +3,12 @@
 # of the cluster runs in one, so that killing process 1 ends every process in it, and its mounts, interfaces and packet
 # filter rules go with the namespaces. Nothing has to be undone one by one.
 
-# Directories that programs in a node use whatever they are told; each machine has its own.
-machine_directories=(/var/lib/kubelet /var/lib/cni /var/log/pods /var/log/containers /run/containerd)
+# Programs of a node write below these whatever they are told (/var/lib/kubelet, /var/lib/cni, /var/log/containers,
+# /run/containerd, /run/xtables.lock): each node has its own, empty at first. They are directories that every host has, for
+# a mount point that had to be made would have to be removed, and removing one takes the mounts of all other machines away.
+machine_directories=(/var/lib /var/log /run)
+# The host's PATH may name anything; the packages' programs are here.
+machine_path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 machine_file() { echo "$state/machines/$1"; }
 
@@ -24,15 +28,12 @@ machine_start() {
 	mkdir -p "$state/machines" "$state/log"
 	for directory in "$@"; do
 		mkdir -p "$state/$machine$directory"
-		if [[ ! -d $directory ]]; then # a place to mount on; `down` removes it again
-			mkdir -p "$directory"
-			echo "$directory" >>"$state/made-directories"
-		fi
 	done
 
 	local log=$state/log/$machine.log
 	"${command[@]}" unshare "${unshared[@]}" \
-		sh "$here/lib/machine-init.sh" "$machine" "$state/$machine" "$pause_dir/pause" "$@" </dev/null >"$log" 2>&1 7>&- 8>&- 9>&- &
+		sh "$here/lib/machine-init.sh" "$machine" "$state/$machine" "$pause_dir/pause" \
+		"$cluster_root" "$cache" "$@" </dev/null >"$log" 2>&1 7>&- 8>&- 9>&- &
 	local parent=$! init
 	disown
 	wait_for 10 "$log" "machine $machine" machine_init "$parent"
@@ -54,7 +55,7 @@ machine_run() {
 	shift 2
 	init=$(process_of "$(machine_file "$machine")") || die "machine $machine is not up"
 	setsid nsenter --target "$init" --pid --mount --uts --net --wd=/ \
-		env -i HOME=/root PATH="$PATH" "$@" </dev/null >>"$state/log/$program.log" 2>&1 7>&- 8>&- 9>&- &
+		env -i HOME=/root PATH="$machine_path" "$@" </dev/null >>"$state/log/$program.log" 2>&1 7>&- 8>&- 9>&- &
 	process_record "$state/machines/$program.program" $!
 	disown
 }

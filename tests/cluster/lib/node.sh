@@ -107,6 +107,8 @@ node_containerd() {
 	END
 }
 
+# An image is found by its name whatever was pulled before: with the default of 1.35, NeverVerifyPreloadedImages, a pull of the
+# same content under another name makes an imported image unusable.
 # cgroups are not managed per class of pods: that wants a systemd or a unified hierarchy which not every machine of the
 # tests has. Images are never collected: they could not be pulled again.
 node_kubelet() {
@@ -124,6 +126,7 @@ node_kubelet() {
 		containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 		clusterDNS: [$dns_address]
 		clusterDomain: cluster.local
+		podLogsDir: /var/log/pods
 		resolvConf: $state/node$1/resolv.conf
 		volumePluginDir: $state/node$1/volume-plugins
 		cgroupDriver: cgroupfs
@@ -136,6 +139,7 @@ node_kubelet() {
 		makeIPTablesUtilChains: true
 		imageGCHighThresholdPercent: 100
 		evictionHard: {memory.available: 100Mi, nodefs.available: 1%, nodefs.inodesFree: 1%, imagefs.available: 1%}
+		imagePullCredentialsVerificationPolicy: NeverVerify
 		serializeImagePulls: false
 		kubeAPIQPS: 200
 		kubeAPIBurst: 400

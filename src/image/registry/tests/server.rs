@@ -1,6 +1,6 @@
 //! A registry of a test's own, on a free port of the loopback interface.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,9 @@ use crate::local::{Program, which};
 
 /// The password of the user of a registry with authentication.
 pub(crate) const PASSWORD: &str = "c0rrect";
+
+/// What the registry says, before its port.
+const LISTENING: &str = "listening on 127.0.0.1:";
 
 /// A running registry; it ends with this value.
 pub(crate) struct Server {
@@ -33,10 +36,9 @@ impl Server {
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
-        let port = free_port();
         let mut config = format!(
             "version: 0.1\nlog: {{level: info, accesslog: {{disabled: false}}}}\n\
-             storage: {{filesystem: {{rootdirectory: {}/data}}}}\nhttp: {{addr: 127.0.0.1:{port}}}\n",
+             storage: {{filesystem: {{rootdirectory: {}/data}}}}\nhttp: {{addr: '127.0.0.1:0'}}\n",
             dir.path().display()
         );
         if let Some(user) = user {
@@ -62,13 +64,17 @@ impl Server {
             .stderr(log)
             .spawn()
             .unwrap();
-        let server = Self {
-            host: format!("localhost:{port}"),
+        let mut server = Self {
+            host: String::new(),
             child,
             dir,
         };
-        let open = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+        let open = || server.log().contains(LISTENING);
         assert!(wait(open).await, "no registry: {}", server.log());
+        let log = server.log();
+        let (_, rest) = log.split_once(LISTENING).unwrap();
+        let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        server.host = format!("localhost:{port}");
         Some(server)
     }
 
@@ -105,7 +111,7 @@ impl Drop for Server {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that nothing listens on.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()

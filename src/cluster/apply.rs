@@ -1,0 +1,360 @@
+//! Carrying a plan out: server-side apply, at once where the order allows it.
+//!
+//! A kill at any moment leaves nothing that `dev down` cannot find: the namespace carries labels, then the inventory lists what is
+//! there and what will be, and only then is the first object written. The inventory shrinks when all is done.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use http::Request;
+use serde_json::Value;
+
+use crate::cluster::remove::{self, Target};
+use crate::cluster::{Cluster, Resource};
+use crate::error::{Error, Result};
+use crate::manifest::{ObjectKey, labels};
+use crate::plan::{
+    Action, Change, Id, Inventory, NamespaceStep, Plan, Schedule, ServiceSteps, schedule,
+};
+
+/// Requests in flight at once.
+const PARALLEL: usize = 16;
+
+/// What an apply tells while it works.
+#[derive(Clone, Debug)]
+pub enum Progress<'a> {
+    /// The namespace of an earlier environment is still going.
+    AwaitingNamespace(&'a str),
+    /// The namespace was made.
+    NamespaceCreated(&'a str),
+    /// An object was written.
+    Applied(&'a Change),
+    /// An object was deleted.
+    Deleted(&'a Change),
+    /// A service waits for the services that it needs.
+    AwaitingNeeds {
+        /// The service that waits.
+        service: &'a str,
+        /// What it waits for.
+        needs: &'a [String],
+    },
+    /// All objects of a service are written.
+    ServiceApplied(&'a str),
+}
+
+/// What an apply needs from its caller.
+#[async_trait]
+pub trait Observer: Sync {
+    /// Something was done.
+    fn progress(&self, progress: Progress<'_>);
+    /// Returns when the service is ready. Called before the workloads of services that need it are applied, perhaps several times.
+    async fn ready(&self, service: &str) -> Result<()>;
+}
+
+/// An observer that says nothing and waits for nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+#[async_trait]
+impl Observer for Silent {
+    fn progress(&self, _progress: Progress<'_>) {}
+    async fn ready(&self, _service: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// How a plan is carried out.
+#[derive(Clone, Debug)]
+pub struct ApplyOptions {
+    /// How long the end of what is in the way (a terminating namespace, an object that is recreated) is awaited.
+    pub timeout: Duration,
+}
+
+impl Default for ApplyOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Objects created, changed or made anew.
+    pub written: usize,
+    /// Objects deleted.
+    pub deleted: usize,
+    /// Objects that were as they should be.
+    pub unchanged: usize,
+}
+
+/// Carries a plan out. Nothing is written where something is blocked, where needs form a cycle, or where nothing changes.
+///
+/// # Errors
+/// Of the first object that failed, with the others among its causes. Services that do not need what failed are applied all the same.
+pub async fn apply(
+    cluster: &Cluster,
+    plan: &Plan,
+    options: &ApplyOptions,
+    observer: &dyn Observer,
+) -> Result<Applied> {
+    plan.check()?;
+    let Schedule {
+        foundation,
+        services,
+        prune,
+    } = schedule(&plan.changes, &plan.needs)?;
+    let run = Run {
+        cluster,
+        plan,
+        options,
+        observer,
+    };
+    let mut done = Applied {
+        unchanged: plan.counts().unchanged,
+        ..Applied::default()
+    };
+    if plan.is_empty() {
+        return Ok(done);
+    }
+    run.prepare_namespace().await?;
+    run.record().await?;
+
+    for stage in &foundation {
+        done.written += run.stage(stage).await?;
+    }
+    let finished = futures::future::join_all(services.iter().map(|steps| run.service(steps))).await;
+    let mut errors = Vec::new();
+    for result in finished {
+        match result {
+            Ok(written) => done.written += written,
+            Err(error) => errors.push(error),
+        }
+    }
+    if let Some(error) = all_of(errors) {
+        return Err(error);
+    }
+    for stage in &prune {
+        done.deleted += run.stage(stage).await?;
+    }
+    run.shrink_record().await?;
+    Ok(done)
+}
+
+struct Run<'a> {
+    cluster: &'a Cluster,
+    plan: &'a Plan,
+    options: &'a ApplyOptions,
+    observer: &'a dyn Observer,
+}
+
+impl Run<'_> {
+    async fn prepare_namespace(&self) -> Result<()> {
+        let name = self.plan.namespace.as_str();
+        match self.plan.namespace_step {
+            NamespaceStep::Keep => return Ok(()),
+            NamespaceStep::Create => {}
+            NamespaceStep::AwaitEndThenCreate => {
+                let tell = |why: &str| self.observer.progress(Progress::AwaitingNamespace(why));
+                self.cluster
+                    .await_namespace_end(name, self.options.timeout, &tell)
+                    .await?;
+            }
+        }
+        self.cluster
+            .create_namespace(name, &self.plan.stamp)
+            .await?;
+        self.observer.progress(Progress::NamespaceCreated(name));
+        Ok(())
+    }
+
+    /// Lists what is there and what will be, before the first object is written.
+    async fn record(&self) -> Result<()> {
+        let during = &self.plan.inventory_during;
+        self.cluster
+            .change_inventory(&self.plan.namespace, &self.plan.stamp, &|now| {
+                now.union(during)
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Takes out what is not there any more. What another run has added meanwhile stays.
+    async fn shrink_record(&self) -> Result<()> {
+        let gone: Vec<Id> = self
+            .plan
+            .inventory_during
+            .entries()
+            .map(|entry| Id::from(&entry.key))
+            .filter(|id| !self.plan.inventory_after.contains(id))
+            .collect();
+        let without = |now: &Inventory| {
+            let mut next = now.clone();
+            for id in &gone {
+                next.remove(id);
+            }
+            next
+        };
+        self.cluster
+            .change_inventory(&self.plan.namespace, &self.plan.stamp, &without)
+            .await?;
+        Ok(())
+    }
+
+    async fn service(&self, steps: &ServiceSteps) -> Result<usize> {
+        if !steps.needs.is_empty() {
+            self.observer.progress(Progress::AwaitingNeeds {
+                service: &steps.service,
+                needs: &steps.needs,
+            });
+            let waits = steps.needs.iter().map(|needed| self.observer.ready(needed));
+            futures::future::try_join_all(waits).await?;
+        }
+        let mut written = 0;
+        for stage in &steps.stages {
+            written += self.stage(stage).await?;
+        }
+        self.observer
+            .progress(Progress::ServiceApplied(&steps.service));
+        Ok(written)
+    }
+
+    /// Makes changes at once. All of them are tried, so that one run tells all that is wrong.
+    async fn stage(&self, indices: &[usize]) -> Result<usize> {
+        let changes = indices.iter().map(|index| &self.plan.changes[*index]);
+        let results: Vec<Result<()>> = futures::stream::iter(changes)
+            .map(|change| self.change(change))
+            .buffer_unordered(PARALLEL)
+            .collect()
+            .await;
+        let count = results.len();
+        match all_of(results.into_iter().filter_map(Result::err).collect()) {
+            None => Ok(count),
+            Some(error) => Err(error),
+        }
+    }
+
+    async fn change(&self, change: &Change) -> Result<()> {
+        match &change.action {
+            Action::Unchanged | Action::Blocked(_) => Ok(()),
+            Action::Create | Action::Update(_) => self.write(change).await,
+            Action::Recreate(_) => {
+                self.delete(change).await?;
+                self.write(change).await
+            }
+            Action::Delete => {
+                self.delete(change).await?;
+                self.observer.progress(Progress::Deleted(change));
+                Ok(())
+            }
+        }
+    }
+
+    async fn write(&self, change: &Change) -> Result<()> {
+        let Some(desired) = &change.desired else {
+            return Ok(());
+        };
+        let resource = self.resource(&change.key).await?;
+        self.cluster.server_side_apply(&resource, desired).await?;
+        if change.key.kind == "CustomResourceDefinition" {
+            self.cluster
+                .forget_kinds(desired["spec"]["group"].as_str().unwrap_or_default());
+            self.cluster
+                .await_definition(&change.key.name, self.options.timeout)
+                .await?;
+        }
+        self.observer.progress(Progress::Applied(change));
+        Ok(())
+    }
+
+    /// Deletes the object that was observed, and no other of the same name, and waits for its end.
+    async fn delete(&self, change: &Change) -> Result<()> {
+        let resource = self.resource(&change.key).await?;
+        let uid = change
+            .live
+            .as_ref()
+            .and_then(|live| live.value["metadata"]["uid"].as_str())
+            .unwrap_or_default();
+        let target = Target {
+            resource,
+            key: change.key.clone(),
+            uid: uid.to_owned(),
+        };
+        remove::delete_and_await(self.cluster, vec![target], self.options.timeout, &|_| ()).await
+    }
+
+    async fn resource(&self, key: &ObjectKey) -> Result<Resource> {
+        let known = self
+            .plan
+            .kinds
+            .get(&(key.api_version.clone(), key.kind.clone()))
+            .and_then(Option::as_ref);
+        if let Some(served) = known {
+            return Ok(Resource::new(&key.api_version, &key.kind, served));
+        }
+        self.cluster
+            .resource(&key.api_version, &key.kind)
+            .await?
+            .ok_or_else(|| {
+                Error::failed(format!(
+                    "cannot apply {key}: this cluster does not serve the kind {} of {}",
+                    key.kind, key.api_version
+                ))
+                .reason("UnknownKind")
+            })
+    }
+}
+
+impl Cluster {
+    /// Applies one object as the field manager `dev`. What another manager owns is a conflict, never overwritten.
+    pub async fn server_side_apply(&self, resource: &Resource, object: &Value) -> Result<Value> {
+        let metadata = &object["metadata"];
+        let name = metadata["name"].as_str().unwrap_or_default();
+        let namespace = metadata["namespace"].as_str();
+        let path = format!(
+            "{}?fieldManager={}&force=false&fieldValidation=Strict",
+            resource.object(namespace, name),
+            labels::MANAGER
+        );
+        let request = Request::patch(path)
+            .header(http::header::CONTENT_TYPE, "application/apply-patch+yaml")
+            // JSON is YAML.
+            .body(object.to_string().into_bytes());
+        self.send(
+            request,
+            &format!("apply {}", Name(resource, namespace, name)),
+        )
+        .await
+    }
+}
+
+/// An object as errors call it.
+struct Name<'a>(&'a Resource, Option<&'a str>, &'a str);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0.kind, self.2)?;
+        match self.1 {
+            Some(namespace) => write!(f, " in {namespace}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The first error, with the others among its causes.
+fn all_of(errors: Vec<Error>) -> Option<Error> {
+    let mut errors = errors.into_iter();
+    let first = errors.next()?;
+    Some(errors.fold(first, |error, other| {
+        let text = other
+            .causes()
+            .iter()
+            .fold(format!("also: {other}"), |text, cause| {
+                format!("{text}: {cause}")
+            });
+        error.cause(text)
+    }))
+}

@@ -1,0 +1,143 @@
+//! The connection to one cluster.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kube::Client;
+use kube::client::ClientBuilder;
+use sha2::{Digest, Sha256};
+use tower::ServiceBuilder;
+use tower::buffer::BufferLayer;
+use tower::retry::RetryLayer;
+
+use crate::cluster::kinds::Discovered;
+use crate::cluster::retry::RetryPolicy;
+use crate::cluster::{errors, kubeconfig};
+use crate::error::{Error, Result};
+
+/// How long a connection may take to be made. With the retries of a connection that was refused, an unreachable cluster is told
+/// within 10 s.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Requests in flight that one handle queues.
+const QUEUE: usize = 1024;
+
+/// Which cluster to talk to.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectOptions {
+    /// A context of the kubeconfig; `None`: the current one.
+    pub context: Option<String>,
+    /// The kubeconfig; `None`: `$KUBECONFIG`, `~/.kube/config`, then the service account of the pod this runs in.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// A cluster that requests can be sent to. Clones share connections.
+#[derive(Clone)]
+pub struct Cluster {
+    /// The client, for what this module does not wrap.
+    pub client: Client,
+    /// The name of the context; `in-cluster` inside a pod.
+    pub context: String,
+    /// The address of the API server.
+    pub server: String,
+    /// The namespace of the context.
+    pub default_namespace: String,
+    /// SHA-256 (hexadecimal) of the certificate authority that the connection is checked against, where the kubeconfig names one.
+    pub(super) authority: Option<String>,
+    /// Kinds that were looked up in this process.
+    pub(super) discovered: Arc<Mutex<Discovered>>,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("context", &self.context)
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Reads the kubeconfig and prepares the connection; credential plug-ins run here. No request is sent: an unreachable cluster
+    /// shows at the first one.
+    ///
+    /// # Errors
+    /// `Usage` for a kubeconfig that is missing or broken and for an unknown context; `Cluster` for credentials that cannot be had.
+    pub async fn connect(options: &ConnectOptions) -> Result<Self> {
+        let variable = std::env::var_os("KUBECONFIG");
+        let paths = kubeconfig::paths(options.kubeconfig.as_deref(), variable.as_deref());
+        let loaded = match kubeconfig::read(&paths)? {
+            Some(found) => kubeconfig::load(found, options.context.as_deref(), &paths).await?,
+            None if options.context.is_none() && options.kubeconfig.is_none() => {
+                match kube::Config::incluster() {
+                    Ok(config) => kubeconfig::Loaded {
+                        config,
+                        context: "in-cluster".to_owned(),
+                    },
+                    Err(_) => return Err(kubeconfig::missing(&paths)),
+                }
+            }
+            None => return Err(kubeconfig::missing(&paths)),
+        };
+        Self::from_config(loaded.config, loaded.context)
+    }
+
+    /// A connection with this configuration; `context` is how people call the cluster.
+    pub fn from_config(mut config: kube::Config, context: String) -> Result<Self> {
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        // The crate's own retries last for minutes and leave lost connections out.
+        config.default_retry = false;
+        let server = config.cluster_url.to_string();
+        let default_namespace = config.default_namespace.clone();
+        let authority = (!config.accept_invalid_certs)
+            .then(|| config.root_cert.as_deref().map(fingerprint))
+            .flatten();
+        let exec = config.auth_info.exec.clone();
+        let builder = ClientBuilder::try_from(config)
+            .map_err(|cause| errors::credentials(&context, exec.as_ref(), &cause))?;
+        let layer = ServiceBuilder::new()
+            .layer(RetryLayer::new(RetryPolicy::default()))
+            .layer(BufferLayer::new(QUEUE))
+            .into_inner();
+        let client = builder.with_layer(&layer).build();
+        Ok(Self {
+            client,
+            context,
+            server,
+            default_namespace,
+            authority,
+            discovered: Arc::default(),
+        })
+    }
+
+    /// A handle around a client that was made elsewhere, such as a fake API server in tests.
+    pub fn from_client(client: Client, context: &str) -> Self {
+        Self {
+            default_namespace: client.default_namespace().to_owned(),
+            client,
+            context: context.to_owned(),
+            server: "http://fake".to_owned(),
+            authority: None,
+            discovered: Arc::default(),
+        }
+    }
+
+    /// What went wrong with a request, for people. `attempt` completes "cannot …": `list Pods in shop-a`.
+    pub fn explain(&self, attempt: impl fmt::Display, cause: &kube::Error) -> Error {
+        errors::explain(&self.server, attempt, cause)
+    }
+}
+
+fn fingerprint(certificates: &[Vec<u8>]) -> String {
+    let mut hasher = Sha256::new();
+    for certificate in certificates {
+        hasher.update(certificate);
+    }
+    hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,106 @@
+//! Reading and writing the record of what an environment owns. Two writers at once lose nothing: each write names the version
+//! that it read, and a refused one reads again.
+
+use http::Request;
+use serde_json::Value;
+
+use crate::cluster::{Cluster, Resource};
+use crate::error::{Error, Result};
+use crate::manifest::labels::{self, Stamp};
+use crate::plan::Inventory;
+
+/// How often a write that others overtook is tried again.
+const TRIES: usize = 5;
+
+fn resource() -> Resource {
+    Resource {
+        api_version: "v1".to_owned(),
+        kind: "ConfigMap".to_owned(),
+        plural: "configmaps".to_owned(),
+        namespaced: true,
+    }
+}
+
+impl Cluster {
+    /// The record in a namespace; `None` where there is none.
+    pub async fn read_inventory(&self, namespace: &str, env: &str) -> Result<Option<Inventory>> {
+        match self.inventory_object(namespace, env).await? {
+            Some(found) => Ok(Some(Inventory::from_config_map(&found)?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn inventory_object(&self, namespace: &str, env: &str) -> Result<Option<Value>> {
+        let path = resource().object(Some(namespace), &labels::inventory_name(env));
+        let attempt = format!("read what the environment in {namespace} owns");
+        self.get_opt(&path, &attempt).await
+    }
+
+    /// Changes the record: `change` makes the new one of what is there now. Nothing is written where that is the same. Gives whether
+    /// it was written.
+    pub(super) async fn change_inventory(
+        &self,
+        namespace: &str,
+        stamp: &Stamp,
+        change: &(dyn Fn(&Inventory) -> Inventory + Sync),
+    ) -> Result<bool> {
+        let env = stamp.env.as_str();
+        let attempt = format!("record what the environment in {namespace} owns");
+        for _ in 0..TRIES {
+            let found = self.inventory_object(namespace, env).await?;
+            let now = match &found {
+                Some(found) => Inventory::from_config_map(found)?,
+                None => Inventory::default(),
+            };
+            let next = change(&now);
+            if found.is_some() && next == now {
+                return Ok(false);
+            }
+            let mut body = next.to_config_map(stamp, namespace);
+            let request =
+                match &found {
+                    Some(found) => {
+                        body["metadata"]["resourceVersion"] =
+                            found["metadata"]["resourceVersion"].clone();
+                        Request::put(self.written(
+                            &resource().object(Some(namespace), &labels::inventory_name(env)),
+                        ))
+                    }
+                    None => Request::post(self.written(&resource().collection(Some(namespace)))),
+                };
+            let request = request
+                .header(http::header::CONTENT_TYPE, "application/json")
+                .body(body.to_string().into_bytes());
+            match self.try_send::<Value>(request).await {
+                Ok(_) => return Ok(true),
+                Err(failure) if failure.is_conflict() => {}
+                Err(failure) => return Err(self.explain_failure(&attempt, &failure)),
+            }
+        }
+        Err(
+            Error::failed(format!("cannot {attempt}: others change it all the time"))
+                .reason("InventoryContended")
+                .hint("is another dev at work on the same environment?"),
+        )
+    }
+
+    fn written(&self, path: &str) -> String {
+        format!("{path}?fieldManager={}", labels::MANAGER)
+    }
+
+    /// Deletes the record.
+    pub(super) async fn delete_inventory(&self, namespace: &str, env: &str) -> Result<()> {
+        let path = resource().object(Some(namespace), &labels::inventory_name(env));
+        match self
+            .try_send::<Value>(Request::delete(path).body(Vec::new()))
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.is_not_found() => Ok(()),
+            Err(failure) => Err(self.explain_failure(
+                &format!("delete the record of the environment in {namespace}"),
+                &failure,
+            )),
+        }
+    }
+}
