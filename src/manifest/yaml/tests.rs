@@ -34,6 +34,7 @@ fn documents_are_split_as_kubectl_splits_them() {
         [json!({"a": [1, "é/"]})]
     );
     assert_eq!(read("{\n\t\"a\": 1\n}"), [json!({"a": 1})]);
+    assert_eq!(read(r#"{"a": "\ud83d\ude00"}"#), [json!({"a": "😀"})]);
 }
 
 #[test]
