@@ -86,7 +86,6 @@ try_start() {
 	case $kind in
 		context)
 			context_flag=(--context "$try_context")
-			try_refuse_foreign_namespaces
 			"$prefix/bin/dev" admit "${context_flag[@]}" >/dev/null
 			;;
 		bundled)
@@ -122,7 +121,7 @@ try_refuse_foreign_namespaces() {
 	command -v kubectl >/dev/null || die "kubectl is missing: it is asked whether the namespaces bookshop and bookshop-try are free" \
 		"install kubectl, or leave --context out"
 	local found
-	found=$(kubectl "${context_flag[@]}" get namespaces bookshop bookshop-try --ignore-not-found -o name) ||
+	found=$(kubectl --context "$try_context" get namespaces bookshop bookshop-try --ignore-not-found -o name) ||
 		die "the cluster of the context $try_context does not answer"
 	[[ -z $found ]] || die "this cluster has $(tr '\n' ' ' <<<"$found")already, and --try did not make it" "remove it, or try another cluster"
 }
@@ -132,6 +131,7 @@ try_up() { # CONTEXT DRY-RUN
 	try_choose "$1"
 	try_say_plan
 	[[ -z $2 ]] || return 0
+	[[ $kind != context ]] || try_refuse_foreign_namespaces
 	try_note_caches
 	install_dev
 	[[ $rust_installed != rustup || -z $(try_noted no-rustup) ]] || try_note rustup yes
