@@ -17,18 +17,37 @@ use dev::manifest::{Context, read_files, validate, yaml};
 const RUNS: usize = 15;
 
 fn main() {
-    let count = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(1000);
+    let count = std::env::args()
+        .skip(1)
+        .find_map(|arg| arg.parse().ok())
+        .unwrap_or(1000);
     let dir = tempfile::tempdir().expect("a temporary directory");
     let root = dir.path();
     generate(root, count);
     println!("{count} Deployments, median of {RUNS} runs (fastest, slowest)");
     library(root);
-    let dev = std::env::var_os("DEV_BIN").map_or_else(|| env!("CARGO_BIN_EXE_dev").into(), PathBuf::from);
+    let dev =
+        std::env::var_os("DEV_BIN").map_or_else(|| env!("CARGO_BIN_EXE_dev").into(), PathBuf::from);
     let file = root.join("dev.yaml");
     let file = file.to_str().expect("UTF-8");
-    program("dev render", &dev, &["render", "-q", "-f", file, "-e", "try"], root);
-    program("helm template", Path::new("helm"), &["template", "shop", "chart"], root);
-    program("kubectl kustomize", Path::new("kubectl"), &["kustomize", "overlay"], root);
+    program(
+        "dev render",
+        &dev,
+        &["render", "-q", "-f", file, "-e", "try"],
+        root,
+    );
+    program(
+        "helm template",
+        Path::new("helm"),
+        &["template", "shop", "chart"],
+        root,
+    );
+    program(
+        "kubectl kustomize",
+        Path::new("kubectl"),
+        &["kustomize", "overlay"],
+        root,
+    );
 }
 
 /// The same objects three times: as a template of `dev`, as a chart, as a kustomization.
@@ -43,15 +62,23 @@ fn generate(root: &Path, count: usize) {
         "app: shop\nbase: shop\nvars: {tag: \"1.2.3\"}\nservices:\n  all: {manifests: k8s/all.yaml}\n",
     );
     write("k8s/all.yaml", &deployments(count, "{{ vars.tag }}"));
-    write("chart/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 0.1.0\n");
+    write(
+        "chart/Chart.yaml",
+        "apiVersion: v2\nname: shop\nversion: 0.1.0\n",
+    );
     write("chart/values.yaml", "tag: \"1.2.3\"\n");
-    write("chart/templates/all.yaml", &deployments(count, "{{ .Values.tag }}"));
+    write(
+        "chart/templates/all.yaml",
+        &deployments(count, "{{ .Values.tag }}"),
+    );
     write("overlay/kustomization.yaml", "resources: [all.yaml]\n");
     write("overlay/all.yaml", &deployments(count, "1.2.3"));
 }
 
 fn deployments(count: usize, tag: &str) -> String {
-    let mut text = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 8080}]}\n".to_owned();
+    let mut text =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 8080}]}\n"
+            .to_owned();
     for i in 0..count {
         write!(
             text,
@@ -151,7 +178,10 @@ fn library(root: &Path) {
         let at = Instant::now();
         let text = yaml::stream(&result.objects).expect("written");
         parts[3].push(at.elapsed());
-        assert!(text.contains("web.shop-try.svc"), "the transform did its work");
+        assert!(
+            text.contains("web.shop-try.svc"),
+            "the transform did its work"
+        );
         let total = [&parts[1], &parts[2], &parts[3]].map(|part| part[part.len() - 1]);
         parts[0].push(total.iter().sum());
         let at = Instant::now();
@@ -182,12 +212,17 @@ fn program(name: &str, program: &Path, args: &[&str], dir: &Path) {
         times.push(start.elapsed());
         match output {
             Ok(output) if output.status.success() => {
-                let objects = String::from_utf8_lossy(&output.stdout).matches("kind: Deployment").count();
+                let objects = String::from_utf8_lossy(&output.stdout)
+                    .matches("kind: Deployment")
+                    .count();
                 assert!(objects > 0, "{name} printed no Deployment");
             }
             Ok(output) => {
                 let words = String::from_utf8_lossy(&output.stderr);
-                println!("{name:<52} failed: {}", words.lines().next().unwrap_or_default());
+                println!(
+                    "{name:<52} failed: {}",
+                    words.lines().next().unwrap_or_default()
+                );
                 return;
             }
             Err(cause) => {

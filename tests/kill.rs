@@ -39,7 +39,9 @@ async fn left_over(cluster: &Cluster, namespace: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_write_leaves_nothing_after_one_down() {
-    let Some(cluster) = cluster("kill").await else { return };
+    let Some(cluster) = cluster("kill").await else {
+        return;
+    };
     let proxy = Proxy::start(cluster.client.clone()).await;
 
     // How many writes there are, by a run that nobody kills.
@@ -49,7 +51,9 @@ async fn a_kill_at_any_write_leaves_nothing_after_one_down() {
     let _guard = cluster.guard(&namespace);
     proxy.arm(None);
     let mut child = start(&project, &proxy, &cluster.uid);
-    let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    let status = tokio::task::spawn_blocking(move || child.wait().unwrap())
+        .await
+        .unwrap();
     assert!(status.success());
     let writes = proxy.writes().len();
     assert!(writes >= 9, "{:?}", proxy.writes());
@@ -62,7 +66,10 @@ async fn a_kill_at_any_write_leaves_nothing_after_one_down() {
         let last = *write == writes && *moment == Moment::Before;
         last || ([1, 2, writes / 2].contains(write) && *moment == Moment::After)
     };
-    let chosen: Vec<_> = all.into_iter().filter(|point| long() || few(point)).collect();
+    let chosen: Vec<_> = all
+        .into_iter()
+        .filter(|point| long() || few(point))
+        .collect();
     let mut failed = Vec::new();
     for (write, moment) in &chosen {
         let (write, moment) = (*write, *moment);
@@ -74,19 +81,33 @@ async fn a_kill_at_any_write_leaves_nothing_after_one_down() {
         let mut child = start(&project, &proxy, &cluster.uid);
         let pid = i32::try_from(child.id()).unwrap();
         proxy.arm(Some(Kill { pid, write, moment }));
-        let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
-        assert!(!status.success(), "write {write} {moment:?}: it was not killed");
+        let status = tokio::task::spawn_blocking(move || child.wait().unwrap())
+            .await
+            .unwrap();
+        assert!(
+            !status.success(),
+            "write {write} {moment:?}: it was not killed"
+        );
         proxy.arm(None);
         let mut down = project.command();
         down.args(["down", "-e", "t"])
             .env("KUBECONFIG", &cluster.kubeconfig)
             .env("DEV_CLUSTER_UID", &cluster.uid);
-        let down = tokio::task::spawn_blocking(move || run(&mut down)).await.unwrap();
+        let down = tokio::task::spawn_blocking(move || run(&mut down))
+            .await
+            .unwrap();
         let left = left_over(&cluster, &namespace).await;
         if down.code != 0 || !left.is_empty() {
-            failed.push(format!("write {write} {moment:?}: {left:?} {}", down.stderr));
+            failed.push(format!(
+                "write {write} {moment:?}: {left:?} {}",
+                down.stderr
+            ));
         }
     }
-    println!("{} kills at {writes} writes, {} left something", chosen.len(), failed.len());
+    println!(
+        "{} kills at {writes} writes, {} left something",
+        chosen.len(),
+        failed.len()
+    );
     assert!(failed.is_empty(), "{failed:#?}");
 }

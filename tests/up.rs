@@ -35,13 +35,25 @@ impl App {
     /// Runs `dev` through the proxy, off the runtime that serves the proxy.
     async fn dev(&self, args: &[&str]) -> Run {
         self.proxy.arm(None);
+        self.run(args, self.proxy.kubeconfig(&self.project.root()))
+            .await
+    }
+
+    /// Runs `dev` without the proxy, which passes no WebSocket on.
+    async fn direct(&self, args: &[&str]) -> Run {
+        self.run(args, self.cluster.kubeconfig.clone()).await
+    }
+
+    async fn run(&self, args: &[&str], kubeconfig: std::path::PathBuf) -> Run {
         let mut command = self.project.command();
         command
             .args(["-e", "t"])
             .args(args)
-            .env("KUBECONFIG", self.proxy.kubeconfig(&self.project.root()))
+            .env("KUBECONFIG", kubeconfig)
             .env("DEV_CLUSTER_UID", &self.cluster.uid);
-        tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap()
+        tokio::task::spawn_blocking(move || run(&mut command))
+            .await
+            .unwrap()
     }
 
     async fn up(&self, args: &[&str]) -> Run {
@@ -53,7 +65,9 @@ impl App {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn up_makes_what_diff_shows_and_a_second_one_writes_nothing() {
-    let Some(app) = App::new("up").await else { return };
+    let Some(app) = App::new("up").await else {
+        return;
+    };
     let before = app.dev(&["diff", "--exit-code"]).await;
     assert_eq!(before.code, 1, "{}", before.stderr);
     assert!(app.proxy.writes().is_empty(), "{:?}", app.proxy.writes());
@@ -68,46 +82,90 @@ async fn up_makes_what_diff_shows_and_a_second_one_writes_nothing() {
     let diff = app.dev(&["diff", "--exit-code"]).await;
     assert_eq!((diff.code, diff.stdout.as_str()), (0, ""));
     let second = app.up(&[]).await;
-    assert_eq!(app.proxy.writes(), Vec::<String>::new(), "{}", second.stderr);
+    assert_eq!(
+        app.proxy.writes(),
+        Vec::<String>::new(),
+        "{}",
+        second.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_writes_the_changed_object_and_a_removed_object_is_pruned() {
-    let Some(app) = App::new("up: change and prune").await else { return };
+    let Some(app) = App::new("up: change and prune").await else {
+        return;
+    };
     app.up(&[]).await;
     app.up(&["--set", "text=other"]).await;
     let written: Vec<String> = app.proxy.writes();
     let changed = |kind: &str| written.iter().any(|write| write.contains(kind));
-    assert!(changed("deployments/web") && changed("configmaps/web"), "{written:?}");
+    assert!(
+        changed("deployments/web") && changed("configmaps/web"),
+        "{written:?}"
+    );
     assert!(!changed("services/") && !changed("secrets/"), "{written:?}");
 
-    // A drift is put back.
+    app.project.write(
+        "store.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: only}\n",
+    );
+    app.up(&["--set", "text=other"]).await;
+    assert_eq!(
+        app.cluster.names::<Deployment>(&app.namespace).await,
+        ["web"]
+    );
+    assert_eq!(
+        app.cluster.names::<Secret>(&app.namespace).await,
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_another_manager_owns_is_named_and_not_overwritten() {
+    let Some(app) = App::new("up: conflict").await else {
+        return;
+    };
+    app.up(&[]).await;
     let maps = kube::Api::<ConfigMap>::namespaced(app.cluster.client.clone(), &app.namespace);
-    let drift = serde_json::json!({"data": {"text": "by hand"}});
-    let patch = kube::api::Patch::Merge(&drift);
+    let edit = serde_json::json!({"data": {"text": "by hand"}});
     let params = kube::api::PatchParams {
-        field_manager: Some("dev".to_owned()),
+        field_manager: Some("somebody".to_owned()),
         ..Default::default()
     };
-    maps.patch("web", &params, &patch).await.unwrap();
-    app.project.write("store.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: only}\n");
-    let run = app.dev(&["up", "--set", "text=other"]).await;
-    assert_eq!(run.code, 0, "{}", run.stderr);
-    assert_eq!(app.cluster.names::<Deployment>(&app.namespace).await, ["web"]);
-    assert_eq!(app.cluster.names::<Secret>(&app.namespace).await, Vec::<String>::new());
-    let web = maps.get("web").await.unwrap();
-    assert_eq!(web.data.unwrap()["text"], "other");
+    maps.patch("web", &params, &kube::api::Patch::Merge(&edit))
+        .await
+        .unwrap();
+    let diff = app.dev(&["diff"]).await;
+    assert!(diff.stdout.contains("by hand"), "{}", diff.stdout);
+    let run = app.dev(&["up"]).await;
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    for word in ["ConfigMap web", "data.text", "somebody"] {
+        assert!(
+            run.stderr.contains(word),
+            "\"{word}\" is not in: {}",
+            run.stderr
+        );
+    }
+    assert_eq!(
+        maps.get("web").await.unwrap().data.unwrap()["text"],
+        "by hand"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn down_leaves_nothing_of_ours_and_everything_of_others() {
-    let Some(app) = App::new("down").await else { return };
+    let Some(app) = App::new("down").await else {
+        return;
+    };
     app.up(&[]).await;
     let maps = kube::Api::<ConfigMap>::namespaced(app.cluster.client.clone(), &app.namespace);
-    let foreign = serde_json::from_value(serde_json::json!({"metadata": {"name": "foreign"}})).unwrap();
+    let foreign =
+        serde_json::from_value(serde_json::json!({"metadata": {"name": "foreign"}})).unwrap();
     maps.create(&Default::default(), &foreign).await.unwrap();
     let keep = serde_json::json!({"metadata": {"annotations": {"dev/keep": "true"}}});
-    maps.patch("web", &Default::default(), &kube::api::Patch::Merge(&keep)).await.unwrap();
+    maps.patch("web", &Default::default(), &kube::api::Patch::Merge(&keep))
+        .await
+        .unwrap();
 
     let run = app.dev(&["down"]).await;
     assert_eq!(run.code, 0, "{}", run.stderr);
@@ -115,7 +173,10 @@ async fn down_leaves_nothing_of_ours_and_everything_of_others() {
     let mut left = app.cluster.names::<ConfigMap>(&app.namespace).await;
     left.sort();
     assert_eq!(left, ["foreign", "kube-root-ca.crt", "web"]);
-    assert_eq!(app.cluster.names::<Deployment>(&app.namespace).await, Vec::<String>::new());
+    assert_eq!(
+        app.cluster.names::<Deployment>(&app.namespace).await,
+        Vec::<String>::new()
+    );
 
     maps.delete("foreign", &Default::default()).await.unwrap();
     maps.delete("web", &Default::default()).await.unwrap();
@@ -130,7 +191,9 @@ async fn down_leaves_nothing_of_ours_and_everything_of_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_made_or_owns_is_refused_by_name() {
-    let Some(app) = App::new("up: foreign objects").await else { return };
+    let Some(app) = App::new("up: foreign objects").await else {
+        return;
+    };
     let _namespace = app.cluster.namespace(&app.namespace).await;
     let maps = kube::Api::<ConfigMap>::namespaced(app.cluster.client.clone(), &app.namespace);
     let foreign = serde_json::from_value(
@@ -142,19 +205,33 @@ async fn what_another_made_or_owns_is_refused_by_name() {
     assert_eq!(run.code, 1, "{}", run.stderr);
     assert!(run.stderr.contains("ConfigMap web"), "{}", run.stderr);
     assert_eq!(app.proxy.writes(), Vec::<String>::new());
-    assert_eq!(maps.get("web").await.unwrap().data.unwrap()["text"], "theirs");
+    assert_eq!(
+        maps.get("web").await.unwrap().data.unwrap()["text"],
+        "theirs"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn status_logs_and_exec_work_on_what_is_up() {
-    let Some(app) = App::new("status, logs, exec").await else { return };
+    let Some(app) = App::new("status, logs, exec").await else {
+        return;
+    };
     app.up(&[]).await;
     let status = app.dev(&["status", "-o", "json"]).await;
     let shown: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
     assert_eq!(shown["services"].as_array().unwrap().len(), 2, "{shown}");
-    let run = app.dev(&["exec", "web", "--", "/testbox", "print", "hello"]).await;
-    assert_eq!((run.code, run.stdout.trim()), (0, "hello"), "{}", run.stderr);
-    let run = app.dev(&["exec", "web", "--", "/testbox", "fail", "no"]).await;
+    let run = app
+        .direct(&["exec", "web", "--", "/testbox", "print", "hello"])
+        .await;
+    assert_eq!(
+        (run.code, run.stdout.trim()),
+        (0, "hello"),
+        "{}",
+        run.stderr
+    );
+    let run = app
+        .direct(&["exec", "web", "--", "/testbox", "fail", "no"])
+        .await;
     assert_eq!(run.code, 1, "{}", run.stderr);
     let run = app.dev(&["logs", "-o", "json"]).await;
     assert_eq!(run.code, 0, "{}", run.stderr);

@@ -30,9 +30,14 @@ pub async fn cluster(test: &str) -> Option<Cluster> {
     // Another test may have been first.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let read = Kubeconfig::read_from(&kubeconfig).unwrap();
-    let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
+    let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+        .await
+        .unwrap();
     let client = Client::try_from(config).unwrap();
-    let system = Api::<Namespace>::all(client.clone()).get("kube-system").await.unwrap();
+    let system = Api::<Namespace>::all(client.clone())
+        .get("kube-system")
+        .await
+        .unwrap();
     Some(Cluster {
         client,
         kubeconfig,
@@ -74,7 +79,8 @@ impl Cluster {
     /// Makes a namespace.
     pub async fn namespace(&self, name: &str) -> Guard {
         let api = Api::<Namespace>::all(self.client.clone());
-        let object = serde_json::from_value(serde_json::json!({"metadata": {"name": name}})).unwrap();
+        let object =
+            serde_json::from_value(serde_json::json!({"metadata": {"name": name}})).unwrap();
         api.create(&Default::default(), &object).await.unwrap();
         self.guard(name)
     }
@@ -90,7 +96,10 @@ impl Cluster {
     {
         let api = Api::<K>::namespaced(self.client.clone(), namespace);
         let list = api.list(&ListParams::default()).await.unwrap();
-        list.items.into_iter().filter_map(|item| item.meta().name.clone()).collect()
+        list.items
+            .into_iter()
+            .filter_map(|item| item.meta().name.clone())
+            .collect()
     }
 }
 
@@ -99,11 +108,16 @@ impl Drop for Guard {
         let (kubeconfig, namespace) = (self.kubeconfig.clone(), self.namespace.clone());
         // A runtime of its own: a test's may be gone, and may not block.
         let work = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async {
                 let read = Kubeconfig::read_from(&kubeconfig).unwrap();
                 let options = KubeConfigOptions::default();
-                let config = Config::from_custom_kubeconfig(read, &options).await.unwrap();
+                let config = Config::from_custom_kubeconfig(read, &options)
+                    .await
+                    .unwrap();
                 let api = Api::<Namespace>::all(Client::try_from(config).unwrap());
                 // Gone already is as good.
                 let _gone = api.delete(&namespace, &DeleteParams::default()).await;
