@@ -7,8 +7,10 @@ mod bad_input;
 mod cli;
 mod faults;
 mod kill;
+mod logs;
 mod render;
 mod up;
+mod wait;
 
 #[test]
 fn every_test_file_is_listed() {
