@@ -258,19 +258,18 @@ impl Container<'_> {
         Some(self.probe(text(event)))
     }
 
-    /// Whether kubelet ended that run because of a probe: a liveness or startup probe failed while it ran, and it ended as
-    /// programs do that are told to end.
+    /// Whether kubelet ended that run because of a probe: it ended as programs do that are told to end, and a liveness or
+    /// startup probe is known to fail. In which run is not asked: kubelet keeps events of one pod back that come too often, so
+    /// the last one is older than the last failure.
     fn killed_by_liveness(&self, ended: &ContainerStateTerminated) -> Option<Trouble> {
         if !matches!(ended.exit_code, 0 | 137 | 143) {
             return None;
         }
-        let started = ended.started_at.as_ref().map(|time| time.0);
         let here = self.events_here();
         let event = here
             .iter()
             .filter(|event| event.reason.as_deref() == Some("Unhealthy"))
             .filter(|event| !text(event).starts_with("Readiness"))
-            .filter(|event| last_seen(event) >= started)
             .max_by_key(|event| last_seen(event))?;
         Some(self.probe(text(event)))
     }
