@@ -220,7 +220,11 @@ impl Settings {
             check_label("the base", base)?;
         }
         let mut vars = project.project.vars.clone();
-        vars.extend(chosen.map(|profile| profile.vars.clone()).unwrap_or_default());
+        vars.extend(
+            chosen
+                .map(|profile| profile.vars.clone())
+                .unwrap_or_default(),
+        );
         Ok(Self {
             services: chosen.and_then(|profile| profile.services.clone()),
             ttl: chosen.and_then(|profile| profile.ttl.clone()),
@@ -359,8 +363,10 @@ fn read_sets(globals: &Globals, variables: Variables<'_>) -> Result<Vec<(String,
         // `vars.x=1` is what people type who see `{{ vars.x }}` in a template.
         let name = name.strip_prefix("vars.").unwrap_or(name);
         if name.split('.').any(str::is_empty) {
-            return Err(Error::usage(format!("--set has no variable's name in \"{set}\""))
-                .hint("for example: --set greeting=hello"));
+            return Err(
+                Error::usage(format!("--set has no variable's name in \"{set}\""))
+                    .hint("for example: --set greeting=hello"),
+            );
         }
         Ok((name.to_owned(), value.to_owned()))
     })

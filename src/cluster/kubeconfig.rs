@@ -138,7 +138,9 @@ fn broken(path: &Path, cause: &KubeconfigError) -> Error {
             let error = Error::usage("this is no kubeconfig")
                 .reason("BrokenKubeconfig")
                 .caused_by(parse)
-                .hint("name another one in KUBECONFIG, or get it anew from who gave you the cluster");
+                .hint(
+                    "name another one in KUBECONFIG, or get it anew from who gave you the cluster",
+                );
             error.at(match parse.location() {
                 Some(location) => Place::at(
                     path,
