@@ -185,3 +185,6 @@ fn incomplete(context: &str, files: &str, cause: &KubeconfigError) -> Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
