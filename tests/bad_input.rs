@@ -46,7 +46,16 @@ fn complete() -> Value {
 }
 
 /// Keys whose children are names that people choose.
-const FREE: [&str; 8] = ["vars", "services", "profiles", "set", "args", "files", "env", "matchLabels"];
+const FREE: [&str; 8] = [
+    "vars",
+    "services",
+    "profiles",
+    "set",
+    "args",
+    "files",
+    "env",
+    "matchLabels",
+];
 
 /// What is done to one key.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,7 +89,9 @@ fn keys(value: &Value, path: &mut Vec<String>, free: bool, found: &mut Vec<Vec<S
 }
 
 fn at<'a>(value: &'a mut Value, path: &[String]) -> &'a mut Map<String, Value> {
-    let value = path.iter().fold(value, |value, key| &mut value[key.as_str()]);
+    let value = path
+        .iter()
+        .fold(value, |value, key| &mut value[key.as_str()]);
     value.as_object_mut().unwrap()
 }
 
@@ -127,9 +138,25 @@ fn every_key_of_the_schema_is_covered() {
     collect_properties(&schema, &mut in_schema);
     let mut found = Vec::new();
     keys(&complete(), &mut Vec::new(), false, &mut found);
-    let covered: BTreeSet<String> = found.iter().map(|path| path.last().unwrap().clone()).collect();
+    let covered: BTreeSet<String> = found
+        .iter()
+        .map(|path| path.last().unwrap().clone())
+        .collect();
     let missing: Vec<_> = in_schema.difference(&covered).collect();
     assert!(missing.is_empty(), "not in the example: {missing:?}");
+}
+
+#[test]
+fn every_key_of_the_schema_is_in_the_reference() {
+    let schema = schemars::schema_for!(Project).to_value();
+    let mut in_schema = BTreeSet::new();
+    collect_properties(&schema, &mut in_schema);
+    let reference = include_str!("../docs/dev-yaml.md");
+    let told = |key: &&String| {
+        reference.contains(&format!("`{key}`")) || reference.contains(&format!("\n{key}:"))
+    };
+    let missing: Vec<_> = in_schema.iter().filter(|key| !told(key)).collect();
+    assert!(missing.is_empty(), "not in docs/dev-yaml.md: {missing:?}");
 }
 
 fn collect_properties(value: &Value, found: &mut BTreeSet<String>) {
@@ -138,9 +165,12 @@ fn collect_properties(value: &Value, found: &mut BTreeSet<String>) {
             if let Some(Value::Object(properties)) = map.get("properties") {
                 found.extend(properties.keys().cloned());
             }
-            map.values().for_each(|child| collect_properties(child, found));
+            map.values()
+                .for_each(|child| collect_properties(child, found));
         }
-        Value::Array(items) => items.iter().for_each(|child| collect_properties(child, found)),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|child| collect_properties(child, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -162,20 +192,37 @@ fn every_key_missing_of_a_wrong_type_or_misspelt_gives_one_clear_error() {
             };
             broken += 1;
             assert_eq!(error.kind(), Kind::Usage, "{case}: {error}");
-            let place = error.place().unwrap_or_else(|| panic!("{case}: no place: {error}"));
-            assert!(place.line.is_some() && place.column.is_some(), "{case}: {error}");
+            let place = error
+                .place()
+                .unwrap_or_else(|| panic!("{case}: no place: {error}"));
+            assert!(
+                place.line.is_some() && place.column.is_some(),
+                "{case}: {error}"
+            );
             let text = dev::ui::render_error(&error);
             match fault {
                 Fault::Misspelt => {
                     let right = path.last().unwrap();
-                    assert!(text.contains(&told), "{case}: the value is not named: {text}");
-                    assert!(text.contains(right), "{case}: \"{right}\" is not proposed: {text}");
+                    assert!(
+                        text.contains(&told),
+                        "{case}: the value is not named: {text}"
+                    );
+                    assert!(
+                        text.contains(right),
+                        "{case}: \"{right}\" is not proposed: {text}"
+                    );
                 }
                 Fault::WrongType => {
-                    assert!(text.contains("expected"), "{case}: nothing said of what was expected: {text}");
+                    assert!(
+                        text.contains("expected"),
+                        "{case}: nothing said of what was expected: {text}"
+                    );
                 }
                 Fault::Missing => {
-                    assert!(text.contains(&told) || !error.hints().is_empty(), "{case}: {text}");
+                    assert!(
+                        text.contains(&told) || !error.hints().is_empty(),
+                        "{case}: {text}"
+                    );
                 }
             }
         }

@@ -29,7 +29,11 @@ fn every_command_has_help_with_examples() {
     for command in commands {
         let run = project.dev(&[command, "--help"]);
         assert_eq!(run.code, 0, "{command}");
-        assert!(run.stdout.contains("Examples:"), "{command}: {}", run.stdout);
+        assert!(
+            run.stdout.contains("Examples:"),
+            "{command}: {}",
+            run.stdout
+        );
     }
 }
 
@@ -45,7 +49,11 @@ fn a_misspelt_command_is_wrong_usage_with_a_proposal() {
 fn without_a_project_the_next_step_is_told() {
     let run = Project::new(&[]).dev(&["render"]);
     assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("there is no dev.yaml"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("there is no dev.yaml"),
+        "{}",
+        run.stderr
+    );
     assert!(run.stderr.contains("Hint:"), "{}", run.stderr);
 }
 

@@ -1,1 +1,24 @@
-fn main() {}
+//! One test binary, one file for each subject. A file in this folder that is not listed here fails the test
+//! `every_test_file_is_listed`.
+
+mod support;
+
+mod bad_input;
+mod cli;
+mod faults;
+mod kill;
+mod render;
+mod up;
+
+#[test]
+fn every_test_file_is_listed() {
+    let listed = include_str!("runner.rs");
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if let Some(module) = name.strip_suffix(".rs").filter(|name| *name != "runner") {
+            let line = format!("mod {module};");
+            assert!(listed.contains(&line), "tests/{name} is not in runner.rs");
+        }
+    }
+}

@@ -68,7 +68,8 @@ try_say_plan() {
 try_note_caches() {
 	local directory
 	for directory in "$target" "$HOME/.cargo/registry" "$HOME/.cargo/git" "${GOCACHE:-$HOME/.cache/go-build}" \
-		"${GOMODCACHE:-${GOPATH:-$HOME/go}/pkg/mod}" "$cache"; do
+		"${GOMODCACHE:-${GOPATH:-$HOME/go}/pkg/mod}" "$cache" \
+		"${XDG_STATE_HOME:-$HOME/.local/state}/dev" "$try_shop"/{web,reviews,ratings}/bin "$try_shop"/{details,redis}/build; do
 		[[ -e $directory ]] || try_note made "$directory"
 	done
 	[[ -e $prefix/bin/dev ]] || try_note installed "$prefix/bin/dev"
@@ -85,11 +86,10 @@ try_start() {
 	case $kind in
 		context)
 			context_flag=(--context "$try_context")
-			try_refuse_foreign_namespaces
 			"$prefix/bin/dev" admit "${context_flag[@]}" >/dev/null
 			;;
 		bundled)
-			try_cluster up
+			try_cluster up --without-helm
 			eval "$(try_cluster env)"
 			;;
 		kind)
@@ -121,7 +121,7 @@ try_refuse_foreign_namespaces() {
 	command -v kubectl >/dev/null || die "kubectl is missing: it is asked whether the namespaces bookshop and bookshop-try are free" \
 		"install kubectl, or leave --context out"
 	local found
-	found=$(kubectl "${context_flag[@]}" get namespaces bookshop bookshop-try --ignore-not-found -o name) ||
+	found=$(kubectl --context "$try_context" get namespaces bookshop bookshop-try --ignore-not-found -o name) ||
 		die "the cluster of the context $try_context does not answer"
 	[[ -z $found ]] || die "this cluster has $(tr '\n' ' ' <<<"$found")already, and --try did not make it" "remove it, or try another cluster"
 }
@@ -131,6 +131,7 @@ try_up() { # CONTEXT DRY-RUN
 	try_choose "$1"
 	try_say_plan
 	[[ -z $2 ]] || return 0
+	[[ $kind != context ]] || try_refuse_foreign_namespaces
 	try_note_caches
 	install_dev
 	[[ $rust_installed != rustup || -z $(try_noted no-rustup) ]] || try_note rustup yes

@@ -132,11 +132,15 @@ fn broken(path: &Path, cause: &KubeconfigError) -> Error {
             Error::usage(format!("the kubeconfig {} {what}", path.display()))
                 .reason("UnreadableKubeconfig")
                 .caused_by(io)
+                .hint("name another one in KUBECONFIG")
         }
         KubeconfigError::Parse(parse) => {
             let error = Error::usage("this is no kubeconfig")
                 .reason("BrokenKubeconfig")
-                .caused_by(parse);
+                .caused_by(parse)
+                .hint(
+                    "name another one in KUBECONFIG, or get it anew from who gave you the cluster",
+                );
             error.at(match parse.location() {
                 Some(location) => Place::at(
                     path,

@@ -51,8 +51,6 @@ pub async fn render(
         .iter()
         .filter(|(name, _)| scope.services.contains(*name));
     let loads = chosen.map(|(name, service)| {
-        let mut vars = settings.vars.clone();
-        vars.extend(service.vars.clone());
         let context = manifest::Context {
             app: settings.app().to_owned(),
             env: scope.stamp.env.clone(),
@@ -64,7 +62,7 @@ pub async fn render(
             profile: settings.profile.value.clone(),
             git: git.clone(),
             user: settings.user.clone(),
-            vars,
+            vars: settings.vars(&service.vars),
         };
         async move {
             match service.live {

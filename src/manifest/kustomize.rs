@@ -48,3 +48,48 @@ pub(super) async fn load(dir: &Path, root: &Path, service: &str) -> Result<Loade
         notes: Vec::new(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_overlay_is_built_by_the_real_program() {
+        let has = |program: &str| std::process::Command::new(program).output().is_ok();
+        if !has("kustomize") && !has("kubectl") {
+            eprintln!("left out: neither kustomize nor kubectl is installed");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("base/kustomization.yaml", "resources: [c.yaml]\n");
+        write(
+            "base/c.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {on: \"yes\"}\n",
+        );
+        write(
+            "over/kustomization.yaml",
+            "resources: [../base]\nnamePrefix: x-\n",
+        );
+        let loaded = load(Path::new("over"), dir.path(), "web").await.unwrap();
+        let [config] = loaded.manifests.as_slice() else {
+            panic!("one object: {loaded:?}");
+        };
+        assert_eq!(config.name(), "x-c");
+        assert_eq!(config.value["data"], serde_json::json!({"on": "yes"}));
+        write("over/kustomization.yaml", "resources: [../nope]\n");
+        let error = load(Path::new("over"), dir.path(), "web")
+            .await
+            .unwrap_err();
+        assert!(
+            error.causes().iter().any(|line| line.contains("nope")),
+            "{error:?}"
+        );
+        let error = load(Path::new("ovr"), dir.path(), "web").await.unwrap_err();
+        assert_eq!(error.message(), "kustomize: there is no directory ovr");
+    }
+}

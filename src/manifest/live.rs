@@ -3,8 +3,11 @@
 mod clean;
 mod closure;
 
+mod repeats;
+
 pub use clean::{clean, is_generated};
 pub use closure::closure;
+pub use repeats::without_repeats;
 
 #[cfg(test)]
 mod tests;

@@ -7,14 +7,17 @@
 mod compose;
 mod path;
 mod scalar;
+mod split;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_saphyr::DoubleQuoted;
 use serde_saphyr::Error as Cause;
 use serde_saphyr::granit_parser as parser;
 
@@ -50,7 +53,7 @@ pub fn from_str<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T> {
 /// Names the place of broken YAML, of duplicate keys, and of what would expand without bounds.
 pub fn documents(text: &str, file: &Path) -> Result<Vec<Document>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let composed = compose::compose(text).map_err(|fault| {
+    let composed = split::compose_all(text).map_err(|fault| {
         let place = Place::at(file, fault.line, fault.column);
         Error::usage(format!("cannot read YAML: {}", fault.message))
             .at(place)
@@ -105,11 +108,17 @@ fn is_list(value: &Value) -> bool {
 
 /// The YAML text of a value, read the same by YAML 1.1 and 1.2.
 pub fn to_string<T: Serialize>(value: &T) -> Result<String> {
+    let value = serde_json::to_value(value)
+        .map_err(|cause| Error::failed("cannot write YAML").caused_by(&cause))?;
+    value_to_string(&value)
+}
+
+fn value_to_string(value: &Value) -> Result<String> {
     let options = serde_saphyr::ser_options! {
         // Long lines stay one line: folded text is hard to compare and to search.
         folded_wrap_chars: usize::MAX,
     };
-    serde_saphyr::to_string_with_options(value, options)
+    serde_saphyr::to_string_with_options(&write::Written(value), options)
         .map_err(|cause| Error::failed("cannot write YAML").caused_by(&cause))
 }
 
@@ -118,7 +127,7 @@ pub fn stream(manifests: &[Manifest]) -> Result<String> {
     let mut text = String::new();
     for manifest in manifests {
         text.push_str("---\n");
-        text.push_str(&to_string(&manifest.value)?);
+        text.push_str(&value_to_string(&manifest.value)?);
     }
     Ok(text)
 }

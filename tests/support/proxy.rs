@@ -110,7 +110,10 @@ impl Drop for Proxy {
 fn is_write(request: &Request<Incoming>) -> bool {
     let writes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let reviews = request.uri().path().contains("/authorization.k8s.io/");
-    let dry = request.uri().query().is_some_and(|query| query.contains("dryRun="));
+    let dry = request
+        .uri()
+        .query()
+        .is_some_and(|query| query.contains("dryRun="));
     writes.contains(request.method()) && !reviews && !dry
 }
 
@@ -132,7 +135,11 @@ async fn pass(
         return Ok(Response::new(Body::empty()));
     }
     let (parts, body) = request.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body
+        .collect()
+        .await
+        .map(|body| body.to_bytes())
+        .unwrap_or_default();
     let mut upstream = Request::builder().method(parts.method).uri(parts.uri);
     for (name, value) in &parts.headers {
         if name != http::header::HOST && name != http::header::CONTENT_LENGTH {

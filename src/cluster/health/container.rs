@@ -12,8 +12,9 @@ use crate::manifest::ObjectKey;
 
 /// A container that crashed before counts as healthy again after it ran this long.
 pub(super) const SETTLE_AFTER_CRASH: Duration = Duration::from_secs(10);
-/// A container without a readiness probe is "ready" the moment it starts, also one that ends at once.
-pub(super) const SETTLE_WITHOUT_PROBE: Duration = Duration::from_secs(1);
+/// A container without a readiness probe is "ready" the moment it starts, also one that ends at once. kubelet looks at containers
+/// once a second and reports what it saw some time later, so a shorter time takes a crash for a start.
+pub(super) const SETTLE_WITHOUT_PROBE: Duration = Duration::from_secs(3);
 
 /// One container of a pod.
 pub(super) struct Container<'a> {
@@ -258,19 +259,18 @@ impl Container<'_> {
         Some(self.probe(text(event)))
     }
 
-    /// Whether kubelet ended that run because of a probe: a liveness or startup probe failed while it ran, and it ended as
-    /// programs do that are told to end.
+    /// Whether kubelet ended that run because of a probe: it ended as programs do that are told to end, and a liveness or
+    /// startup probe is known to fail. In which run is not asked: kubelet keeps events of one pod back that come too often, so
+    /// the last one is older than the last failure.
     fn killed_by_liveness(&self, ended: &ContainerStateTerminated) -> Option<Trouble> {
         if !matches!(ended.exit_code, 0 | 137 | 143) {
             return None;
         }
-        let started = ended.started_at.as_ref().map(|time| time.0);
         let here = self.events_here();
         let event = here
             .iter()
             .filter(|event| event.reason.as_deref() == Some("Unhealthy"))
             .filter(|event| !text(event).starts_with("Readiness"))
-            .filter(|event| last_seen(event) >= started)
             .max_by_key(|event| last_seen(event))?;
         Some(self.probe(text(event)))
     }

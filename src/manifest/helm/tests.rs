@@ -110,3 +110,92 @@ fn values_are_readable_by_this_user_only() {
     write_private(&path, "password: x\n").unwrap();
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
+
+fn write_chart(root: &Path) {
+    let write = |path: &str, text: &str| {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write(
+        "chart/Chart.yaml",
+        "apiVersion: v2\nname: shop\nversion: 0.1.0\n",
+    );
+    write("chart/values.yaml", "image: none\nreplicas: 1\n");
+    write(
+        "chart/templates/web.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {{ .Release.Name }}\n  namespace: {{ .Release.Namespace }}\nspec:\n  replicas: {{ .Values.replicas }}\n  template: {spec: {containers: [{name: a, image: {{ .Values.image | quote }}}]}}\n",
+    );
+    write(
+        "chart/templates/hook.yaml",
+        "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: migrate\n  annotations: {helm.sh/hook: pre-install}\nspec: {}\n",
+    );
+    write(
+        "chart/templates/tests/check.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: check\n  annotations: {helm.sh/hook: test}\n",
+    );
+    write(
+        "chart/crds/thing.yaml",
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: things.shop.io}\n",
+    );
+    write("values.yaml", "image: {{ image | quote }}\n");
+}
+
+#[tokio::test]
+async fn a_chart_is_rendered_by_the_real_program() {
+    if std::process::Command::new("helm")
+        .arg("version")
+        .output()
+        .is_err()
+    {
+        eprintln!("left out: helm is not installed");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    write_chart(dir.path());
+    let mut helm = Helm {
+        chart: "./chart".into(),
+        version: None,
+        values: vec!["values.yaml".into()],
+        set: serde_json::from_value(json!({"replicas": "{{ vars.n }}"})).unwrap(),
+        release: None,
+        hooks: HelmHooks::Skip,
+    };
+    let context = Context {
+        image: Some("localhost:5000/web:1".into()),
+        vars: [("n".to_owned(), json!(3))].into(),
+        ..Context::default()
+    };
+    let renderer = Renderer::new(&context).unwrap();
+    let ui = Ui::silent();
+    let loaded = super::load(&helm, dir.path(), "web", "shop-try", &renderer, &ui)
+        .await
+        .unwrap();
+    assert_eq!(names(&loaded), ["things.shop.io", "web"]);
+    let web = &loaded.manifests[1];
+    assert_eq!(web.value["spec"]["replicas"], 3);
+    assert_eq!(web.meta("namespace"), Some("shop-try"));
+    let image = &web.value["spec"]["template"]["spec"]["containers"][0]["image"];
+    assert_eq!(image, "localhost:5000/web:1");
+    let place = web.origin.place.as_ref().unwrap().to_string();
+    assert_eq!(place, "./chart/templates/web.yaml");
+    assert_eq!(loaded.notes.len(), 3, "{:?}", loaded.notes);
+
+    std::fs::write(
+        dir.path().join("chart/templates/bad.yaml"),
+        "{{ .Values.a.b.c }}",
+    )
+    .unwrap();
+    helm.values.clear();
+    let error = super::load(&helm, dir.path(), "web", "shop-try", &renderer, &ui)
+        .await
+        .unwrap_err();
+    assert!(
+        error.message().starts_with("helm template failed"),
+        "{error:?}"
+    );
+    assert!(
+        error.causes().iter().any(|line| line.contains("bad.yaml")),
+        "{error:?}"
+    );
+}

@@ -165,6 +165,18 @@ fn a_service_that_is_not_there_or_selects_nothing_is_refused() {
 }
 
 #[test]
+fn what_two_services_share_is_copied_once() {
+    let mut all = closure("web", &namespace()).unwrap();
+    all.extend(closure("api", &namespace()).unwrap());
+    let edges =
+        |all: &[crate::manifest::Manifest]| all.iter().filter(|m| m.name() == "edge").count();
+    assert_eq!(edges(&all), 2);
+    let all = without_repeats(all);
+    assert_eq!(edges(&all), 1);
+    assert!(crate::manifest::validate::check_unique(&all).is_ok());
+}
+
+#[test]
 fn what_the_cluster_wrote_is_removed() {
     let mut headless = json!({
         "apiVersion": "v1", "kind": "Service",

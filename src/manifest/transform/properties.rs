@@ -315,6 +315,97 @@ proptest! {
     }
 }
 
+/// Values of any shape under the keys that the transform looks at.
+fn odd() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        Just(json!(7)),
+        name().prop_map(Value::from),
+        Just(json!("http://web.shop:80")),
+    ];
+    let keys = vec![
+        "spec",
+        "metadata",
+        "template",
+        "labels",
+        "annotations",
+        "selector",
+        "matchLabels",
+        "matchExpressions",
+        "containers",
+        "env",
+        "valueFrom",
+        "rules",
+        "host",
+        "tls",
+        "ports",
+        "data",
+        "type",
+        "name",
+        "namespace",
+        "volumes",
+        "podSelector",
+        "ingress",
+        "from",
+        "jobTemplate",
+        "defaultBackend",
+        "hostnames",
+        "values",
+        "key",
+        "operator",
+        "clusterIP",
+        "externalIPs",
+    ];
+    leaf.prop_recursive(6, 60, 5, move |inner| {
+        let key = prop::sample::select(keys.clone());
+        prop_oneof![
+            1 => prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            4 => prop::collection::vec((key, inner), 0..5)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_shape_is_taken(
+        values in prop::collection::vec((odd(), 0..KINDS.len()), 1..4),
+        suffix: bool,
+    ) {
+        let objects = values.into_iter().enumerate().map(|(number, (mut value, kind))| {
+            let (api_version, kind) = KINDS[kind];
+            if !value.is_object() {
+                value = json!({"spec": value});
+            }
+            value["apiVersion"] = json!(api_version);
+            value["kind"] = json!(kind);
+            if !value["metadata"].is_object() {
+                value["metadata"] = json!({});
+            }
+            value["metadata"]["name"] = json!(format!("n{number}"));
+            manifest(value, "web")
+        });
+        let _ = transform(objects.collect(), &target("v", suffix), &unknown_scope);
+    }
+}
+
+const KINDS: [(&str, &str); 14] = [
+    ("v1", "Service"),
+    ("v1", "Pod"),
+    ("v1", "ConfigMap"),
+    ("v1", "Secret"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("batch/v1", "CronJob"),
+    ("batch/v1", "Job"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("x.io/v1", "Thing"),
+];
+
 #[test]
 fn a_copy_that_would_replace_an_object_of_the_set_is_refused() {
     let config = |name: &str| {

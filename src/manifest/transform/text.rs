@@ -154,11 +154,12 @@ impl<'a> Text<'a> {
                 match key.as_str() {
                     "metadata" => {
                         if let Some(annotations) = value.get_mut("annotations") {
-                            self.walk(annotations, key, &mut changes);
+                            self.walk_entries(annotations, &mut changes);
                         }
                     }
                     // Encoded; told apart from plain text by nothing but the kind.
                     "data" if is_secret => self.walk_encoded(value, &mut changes),
+                    "data" | "stringData" => self.walk_entries(value, &mut changes),
                     _ => self.walk(value, key, &mut changes),
                 }
             }
@@ -182,8 +183,7 @@ impl<'a> Text<'a> {
                 // An environment variable's value is named by its neighbour.
                 let named = map.get("name").and_then(Value::as_str).map(str::to_owned);
                 for (key, value) in map.iter_mut() {
-                    if SKIPPED.contains(&key.as_str()) || key.starts_with("kubectl.kubernetes.io/")
-                    {
+                    if SKIPPED.contains(&key.as_str()) {
                         continue;
                     }
                     match &named {
@@ -193,6 +193,15 @@ impl<'a> Text<'a> {
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// Entries whose keys a person chose.
+    fn walk_entries(&self, entries: &mut Value, changes: &mut BTreeSet<String>) {
+        for (key, value) in entries.as_object_mut().into_iter().flatten() {
+            if !key.starts_with("kubectl.kubernetes.io/") {
+                self.walk(value, key, changes);
+            }
         }
     }
 

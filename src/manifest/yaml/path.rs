@@ -145,7 +145,7 @@ mod tests {
         let text = "metadata: {name: a}\n---\nkind: X\nmetadata:\n  labels:\n    a: b\n  name: c\n---\nmetadata: {name: d}\n";
         assert_eq!(locate(text, 3, &["metadata", "name"]), Some((7, 9)));
         assert_eq!(locate(text, 3, &["metadata", "labels", "a"]), Some((6, 8)));
-        assert_eq!(locate(text, 3, &["metadata", "uid"]), Some((5, 3)));
+        assert_eq!(locate(text, 3, &["metadata", "uid"]), Some((4, 1)));
         assert_eq!(locate(text, 3, &["spec"]), Some((3, 1)));
         assert_eq!(locate(text, 9, &["metadata", "name"]), Some((9, 18)));
         let list = "items:\n- metadata:\n    name: a\n- metadata:\n    name: b\n";

@@ -34,6 +34,7 @@ fn documents_are_split_as_kubectl_splits_them() {
         [json!({"a": [1, "é/"]})]
     );
     assert_eq!(read("{\n\t\"a\": 1\n}"), [json!({"a": 1})]);
+    assert_eq!(read(r#"{"a": "\ud83d\ude00"}"#), [json!({"a": "😀"})]);
 }
 
 #[test]
@@ -293,6 +294,8 @@ const TRICKY: &[&str] = &[
     "trail \nx",
     "x\n y\n",
     "  x\ny\n",
+    "\tx\ny",
+    "\n \tx\n",
 ];
 
 #[test]
@@ -310,6 +313,19 @@ fn what_is_written_is_read_back() {
     let text = to_string(&long).unwrap();
     assert_eq!(read(&text), [long]);
     assert!(!text.contains('>'), "{text}");
+}
+
+/// `sigs.k8s.io/yaml` refuses a block whose first line begins with a tab.
+#[test]
+fn a_block_never_begins_with_a_tab() {
+    assert_eq!(
+        to_string(&json!({"a": "\tx\ny"})).unwrap(),
+        "a: \"\\tx\\ny\"\n"
+    );
+    assert_eq!(
+        to_string(&json!({"a": "x\n\ty"})).unwrap(),
+        "a: |-\n  x\n  \ty\n"
+    );
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

@@ -66,7 +66,7 @@ build_all() {
 	build_one kube "the Kubernetes programs $kubernetes_version" "10 minutes on two cores"
 	build_one coredns "CoreDNS $coredns_version" "1 minute"
 	build_one netpol "the network policy agent" "half a minute"
-	build_one helm "helm $helm_version" "2 minutes"
+	[[ -n $without_helm ]] || build_one helm "helm $helm_version" "2 minutes"
 }
 
 build_one() {

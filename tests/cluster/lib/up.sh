@@ -31,7 +31,6 @@ up_new() {
 	local nodes=$1 begin=$SECONDS
 	mkdir -p "$state/log"
 	chmod 700 "$state" # keys
-	local pause coredns testbox
 	say "starting the cluster $name, $nodes nodes, about 20 s"
 	network_host
 	up_machines 1 "$nodes"
@@ -55,7 +54,7 @@ up_new() {
 	up_wrapper
 	k get namespace kube-system -o 'jsonpath={.metadata.uid}' >"$state/uid"
 	say "DNS answers in a pod: the cluster $name is up, $((SECONDS - begin)) s after its start began"
-	say "for your shell: eval \"\$($here/cluster${DEV_CLUSTER_FLAGS:-} env)\""
+	say "for your shell: eval \"\$($state/bin/cluster env)\""
 }
 
 up_machines() { # FROM TO
@@ -96,7 +95,8 @@ up_nodes_wait() { # NODES
 # A way to call this script for this very cluster, and the programs to use it with.
 up_wrapper() {
 	mkdir -p "$state/bin"
-	ln -sf "$kube_dir/kubectl" "$helm_dir/helm" "$testbox_dir/testbox" "$state/bin/"
+	ln -sf "$kube_dir/kubectl" "$testbox_dir/testbox" "$state/bin/"
+	[[ -n $without_helm ]] || ln -sf "$helm_dir/helm" "$state/bin/"
 	cat >"$state/bin/cluster" <<-END
 		#!/bin/sh
 		DEV_CLUSTER_DIR='$cluster_root' DEV_CLUSTER_CACHE='$cache' exec '$here/cluster' --name '$name' "\$@"

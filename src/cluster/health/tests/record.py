@@ -87,7 +87,7 @@ SCENARIOS = {
         workload("deadline", image=f"{REGISTRY}/none/such:2", progressDeadlineSeconds=5),
         workload("paused", paused=True),
         workload("set", kind="StatefulSet", replicas=2),
-        workload("set-crash", ["fail", "x"], kind="StatefulSet", replicas=2),
+        workload("set-crash", ["fail", "x"], kind="StatefulSet", replicas=2, podManagementPolicy="Parallel"),
         workload("daemons", kind="DaemonSet"),
         job("job-done", ["print", "hello"]),
         job("job-failed", ["fail", "cannot migrate"]),

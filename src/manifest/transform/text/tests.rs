@@ -112,6 +112,7 @@ fn qualified_names_follow_into_another_namespace() {
                 "see reviews.shop for more",
             ),
             ("a", "com.reviews.shop.Main", "com.reviews.shop.Main"),
+            ("image", "reviews.shop.svc", "reviews.shop-try.svc"),
             ("a", "reviews.other.svc", "reviews.other.svc"),
             ("a", "unknown.shop.svc", "unknown.shop.svc"),
             ("a", "http://reviews:9080", "http://reviews:9080"),
