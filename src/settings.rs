@@ -8,8 +8,7 @@ use serde::Serialize;
 
 use crate::cli::Globals;
 use crate::error::{Error, Result};
-use crate::project::label;
-use crate::project::{Loaded, Profile, Vars};
+use crate::project::{Loaded, Vars, label};
 use crate::ui::{Format, Level};
 
 /// Where a value came from.
@@ -164,8 +163,10 @@ pub struct Settings {
     pub base: Option<Sourced<String>>,
     /// Where images are pushed.
     pub registry: Option<Sourced<String>>,
-    /// Template variables: project, profile, `--set`, in this order.
-    pub vars: Vars,
+    /// Template variables of the project and the profile.
+    vars: Vars,
+    /// `--set`, in order: name and value.
+    sets: Vec<(String, String)>,
     /// The person, as the operating system names them.
     pub user: String,
     /// The services of the profile; `None`: all.
@@ -218,7 +219,12 @@ impl Settings {
         if let Some(base) = &base {
             check_label("the base", base)?;
         }
-        let vars = merge_vars(globals, variables, &project, chosen)?;
+        let mut vars = project.project.vars.clone();
+        vars.extend(
+            chosen
+                .map(|profile| profile.vars.clone())
+                .unwrap_or_default(),
+        );
         Ok(Self {
             services: chosen.and_then(|profile| profile.services.clone()),
             ttl: chosen.and_then(|profile| profile.ttl.clone()),
@@ -230,6 +236,7 @@ impl Settings {
             base,
             registry,
             vars,
+            sets: read_sets(globals, variables)?,
             user,
         })
     }
@@ -237,6 +244,16 @@ impl Settings {
     /// The folder of `dev.yaml`: every path in it is relative to it.
     pub fn root(&self) -> &Path {
         &self.project.root
+    }
+
+    /// The template variables of a service: project, profile, service, `--set`; the later ones win.
+    pub fn vars(&self, of_service: &Vars) -> Vars {
+        let mut vars = self.vars.clone();
+        vars.extend(of_service.clone());
+        for (name, value) in &self.sets {
+            insert_path(&mut vars, name, value);
+        }
+        vars
     }
 
     /// The application's name.
@@ -331,43 +348,35 @@ fn choose_profile(
     })
 }
 
-fn merge_vars(
-    globals: &Globals,
-    variables: Variables<'_>,
-    project: &Loaded,
-    profile: Option<&Profile>,
-) -> Result<Vars> {
-    let mut vars = project.project.vars.clone();
-    if let Some(profile) = profile {
-        vars.extend(profile.vars.clone());
-    }
+/// `--set` and `DEV_SET`, in order: name and value.
+fn read_sets(globals: &Globals, variables: Variables<'_>) -> Result<Vec<(String, String)>> {
     let from_variable = variables("DEV_SET").unwrap_or_default();
     let sets = from_variable
         .split(',')
         .filter(|set| !set.is_empty())
         .chain(globals.set.iter().map(String::as_str));
-    for set in sets {
+    sets.map(|set| {
         let (name, value) = set.split_once('=').ok_or_else(|| {
             Error::usage(format!("--set is \"{set}\", expected NAME=VALUE"))
                 .hint("for example: --set greeting=hello")
         })?;
         // `vars.x=1` is what people type who see `{{ vars.x }}` in a template.
         let name = name.strip_prefix("vars.").unwrap_or(name);
-        insert_path(&mut vars, name, value)?;
-    }
-    Ok(vars)
+        if name.split('.').any(str::is_empty) {
+            return Err(
+                Error::usage(format!("--set has no variable's name in \"{set}\""))
+                    .hint("for example: --set greeting=hello"),
+            );
+        }
+        Ok((name.to_owned(), value.to_owned()))
+    })
+    .collect()
 }
 
 /// Sets `a.b.c` to a value; the value is text, as templates print it.
-fn insert_path(vars: &mut Vars, name: &str, value: &str) -> Result<()> {
+fn insert_path(vars: &mut Vars, name: &str, value: &str) {
     let mut parts = name.split('.');
     let first = parts.next().unwrap_or_default();
-    if name.split('.').any(str::is_empty) {
-        return Err(Error::usage(format!(
-            "--set has no variable's name in \"{name}={value}\""
-        ))
-        .hint("for example: --set greeting=hello"));
-    }
     let mut place = vars.entry(first.to_owned()).or_default();
     for part in parts {
         place = crate::manifest::as_map(place)
@@ -375,7 +384,6 @@ fn insert_path(vars: &mut Vars, name: &str, value: &str) -> Result<()> {
             .or_insert_with(|| serde_json::Map::new().into());
     }
     *place = serde_json::Value::from(value);
-    Ok(())
 }
 
 fn check_label(what: &str, label: &Sourced<String>) -> Result<()> {

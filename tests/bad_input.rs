@@ -146,6 +146,19 @@ fn every_key_of_the_schema_is_covered() {
     assert!(missing.is_empty(), "not in the example: {missing:?}");
 }
 
+#[test]
+fn every_key_of_the_schema_is_in_the_reference() {
+    let schema = schemars::schema_for!(Project).to_value();
+    let mut in_schema = BTreeSet::new();
+    collect_properties(&schema, &mut in_schema);
+    let reference = include_str!("../docs/dev-yaml.md");
+    let told = |key: &&String| {
+        reference.contains(&format!("`{key}`")) || reference.contains(&format!("\n{key}:"))
+    };
+    let missing: Vec<_> = in_schema.iter().filter(|key| !told(key)).collect();
+    assert!(missing.is_empty(), "not in docs/dev-yaml.md: {missing:?}");
+}
+
 fn collect_properties(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {

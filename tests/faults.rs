@@ -177,7 +177,7 @@ async fn a_missing_right_is_named_and_nothing_is_written() {
     let cases = [
         // Without the right to read kube-system the cluster is known by its certificate authority.
         (token.as_str(), "OtherCluster"),
-        (token.as_str(), "Forbidden"),
+        (token.as_str(), "MissingRight"),
         ("expired", "Unauthorized"),
     ];
     for (token, reason) in cases {

@@ -143,7 +143,7 @@ try_up() { # CONTEXT DRY-RUN
 	try_note started yes
 
 	local -a run=("$prefix/bin/dev" "${context_flag[@]}")
-	cd "$try_shop"
+	cd "$try_shop" || return
 	say "making the base: the shared version of five services, about a minute the first time"
 	"${run[@]}" deploy
 	say "bringing an environment up: a copy of your own, seconds, because the images are there"
@@ -248,7 +248,7 @@ try_remove_from() { # CONTEXT
 	local -a run=("$prefix/bin/dev" --context "$1")
 	[[ -x $prefix/bin/dev ]] || die "$prefix/bin/dev is missing, and it takes it to remove what it made" "./install.sh, then ./install.sh --untry"
 	(
-		cd "$try_shop"
+		cd "$try_shop" || return
 		"${run[@]}" down -e try && "${run[@]}" deploy --remove && "${run[@]}" admit --forget
 	)
 }

@@ -358,3 +358,6 @@ fn all_of(errors: Vec<Error>) -> Option<Error> {
         error.cause(text)
     }))
 }
+
+#[cfg(test)]
+mod tests;

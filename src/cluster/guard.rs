@@ -255,3 +255,6 @@ async fn nodes(cluster: &Cluster) -> Result<Vec<Value>> {
         Err(failure) => Err(cluster.explain_failure("list the nodes", &failure)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,3 +189,6 @@ fn incomplete(context: &str, files: &str, cause: &KubeconfigError) -> Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

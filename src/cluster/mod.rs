@@ -5,6 +5,8 @@ pub mod connect;
 pub mod errors;
 pub mod exec;
 pub mod exposed;
+#[cfg(test)]
+mod fake;
 mod feed;
 pub mod forward;
 pub mod guard;

@@ -68,6 +68,18 @@ async fn planned(
         needs: scope.needs(settings),
     };
     let observed = observe::observe(cluster, &desired).await?;
+    for expected in &rendered.expected {
+        let there = observed
+            .objects
+            .keys()
+            .any(|id| id.kind == expected.kind && id.name == expected.name);
+        if !there {
+            ui.detail(format!(
+                "{}: refers to {} {}, which no manifest makes: it must be in {} already",
+                expected.service, expected.kind, expected.name, scope.namespace
+            ));
+        }
+    }
     plan::plan(
         &desired,
         &observed,

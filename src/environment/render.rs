@@ -1,12 +1,16 @@
 //! From the sources of each service to the objects of an environment.
 
+use std::collections::BTreeMap;
+
 use futures::future::try_join_all;
 
 use super::{BASE_VERSION, Scope, ServiceImages};
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::local::Git;
-use crate::manifest::transform::{Mode, Target, transform, unknown_scope};
+use crate::manifest::transform::{
+    Expected, Mode, Scope as KindScope, Target, builtin_scope, transform,
+};
 use crate::manifest::{self, Manifest, Note, Skipped, live, validate};
 use crate::settings::Settings;
 use crate::ui::Ui;
@@ -20,6 +24,8 @@ pub struct Rendered {
     pub notes: Vec<Note>,
     /// What was left out.
     pub skipped: Vec<Skipped>,
+    /// What is referred to and must be in the namespace already.
+    pub expected: Vec<Expected>,
 }
 
 impl Rendered {
@@ -51,8 +57,6 @@ pub async fn render(
         .iter()
         .filter(|(name, _)| scope.services.contains(*name));
     let loads = chosen.map(|(name, service)| {
-        let mut vars = settings.vars.clone();
-        vars.extend(service.vars.clone());
         let context = manifest::Context {
             app: settings.app().to_owned(),
             env: scope.stamp.env.clone(),
@@ -64,7 +68,7 @@ pub async fn render(
             profile: settings.profile.value.clone(),
             git: git.clone(),
             user: settings.user.clone(),
-            vars,
+            vars: settings.vars(&service.vars),
         };
         async move {
             match service.live {
@@ -79,7 +83,10 @@ pub async fn render(
         objects.extend(loaded.manifests);
         notes.extend(loaded.notes);
     }
+    // Two live services may share a ConfigMap.
+    let objects = live::without_repeats(objects);
     validate::check_unique(&objects)?;
+    let scopes = scopes_of(&objects, cluster).await?;
     let target = Target {
         stamp: scope.stamp.clone(),
         namespace: scope.namespace.clone(),
@@ -92,13 +99,43 @@ pub async fn render(
         domain: None,
         mode: if scope.base { Mode::Base } else { Mode::Copy },
     };
-    let transformed = transform(objects, &target, &unknown_scope)?;
+    let transformed = transform(objects, &target, &|api_version, kind| {
+        scopes
+            .get(&(api_version.to_owned(), kind.to_owned()))
+            .copied()
+    })?;
     notes.extend(transformed.notes);
     Ok(Rendered {
         objects: transformed.objects,
         notes,
         skipped: transformed.skipped,
+        expected: transformed.expected,
     })
+}
+
+/// Whether kinds that are not built in belong to namespaces, as the cluster says where there is one.
+async fn scopes_of(
+    objects: &[Manifest],
+    cluster: Option<&Cluster>,
+) -> Result<BTreeMap<(String, String), KindScope>> {
+    let mut scopes = BTreeMap::new();
+    let Some(cluster) = cluster else {
+        return Ok(scopes);
+    };
+    for object in objects {
+        let kind = (object.api_version().to_owned(), object.kind().to_owned());
+        if builtin_scope(object.key().group(), &kind.1).is_some() || scopes.contains_key(&kind) {
+            continue;
+        }
+        if let Some(resource) = cluster.resource(&kind.0, &kind.1).await? {
+            let scope = match resource.namespaced {
+                true => KindScope::Namespaced,
+                false => KindScope::Cluster,
+            };
+            scopes.insert(kind, scope);
+        }
+    }
+    Ok(scopes)
 }
 
 /// What runs in the base as this service.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::plan::lists::{self, ListType};
+use crate::plan::record::Record;
 use crate::plan::{Live, quantity};
 
 /// One field that differs.
@@ -43,7 +44,7 @@ pub fn compare(desired: &Value, live: &Live) -> Comparison {
         path: Vec::new(),
         changes: Vec::new(),
     };
-    let before = walk.value(desired, Some(&live.value), live.owned.as_ref());
+    let before = walk.value(desired, Some(&live.value), Record::of(live.owned.as_ref()));
     Comparison {
         changes: walk.changes,
         before: before.unwrap_or_default(),
@@ -79,23 +80,23 @@ impl Walk<'_> {
         &mut self,
         desired: &Value,
         live: Option<&Value>,
-        owned: Option<&Value>,
+        record: Record<'_>,
     ) -> Option<Value> {
         let live = live.filter(|live| !live.is_null());
         match (desired, live) {
             (Value::Null, _) => Some(Value::Null),
             (Value::Object(desired), Some(Value::Object(live))) => {
-                Some(Value::Object(self.map(desired, live, owned)))
+                Some(Value::Object(self.map(desired, live, record)))
             }
             (Value::Array(desired), Some(Value::Array(live))) => {
-                Some(Value::Array(self.list(desired, live, owned)))
+                Some(Value::Array(self.list(desired, live, record)))
             }
             (desired, Some(live)) if self.same_scalar(desired, live) => Some(desired.clone()),
             (desired, Some(live)) => {
                 self.changed(Some(live), Some(desired));
                 Some(live.clone())
             }
-            (desired, None) if self.dropped_by_server(desired, owned) => Some(desired.clone()),
+            (desired, None) if self.dropped_by_server(desired, record) => Some(desired.clone()),
             (desired, None) => {
                 self.changed(None, Some(desired));
                 None
@@ -107,7 +108,7 @@ impl Walk<'_> {
         &mut self,
         desired: &Map<String, Value>,
         live: &Map<String, Value>,
-        owned: Option<&Value>,
+        record: Record<'_>,
     ) -> Map<String, Value> {
         let mut before = Map::new();
         for (field, value) in desired {
@@ -116,12 +117,12 @@ impl Walk<'_> {
                 continue;
             }
             self.path.push(Step::Field(field.clone()));
-            if let Some(value) = self.value(value, live.get(field), owned_field(owned, field)) {
+            if let Some(value) = self.value(value, live.get(field), record.field(field)) {
                 before.insert(field.clone(), value);
             }
             self.path.pop();
         }
-        for field in owned_fields(owned) {
+        for field in record.fields() {
             let wanted = desired.get(field).is_some_and(|value| !value.is_null());
             if wanted || self.is_hash(field) || (self.path.is_empty() && field == "status") {
                 continue;
@@ -136,24 +137,18 @@ impl Walk<'_> {
         before
     }
 
-    fn list(&mut self, desired: &[Value], live: &[Value], owned: Option<&Value>) -> Vec<Value> {
-        let list_type = lists::by_record(owned).unwrap_or_else(|| {
-            if self.builtin {
-                lists::by_table(self.kind, self.parent(), self.field())
-            } else {
-                ListType::Atomic
-            }
-        });
+    fn list(&mut self, desired: &[Value], live: &[Value], record: Record<'_>) -> Vec<Value> {
+        let list_type = record.list_type().unwrap_or_else(|| self.list_type());
         match list_type {
             ListType::Map(keys) if items_are_maps(desired) && items_are_maps(live) => {
-                self.keyed(&keys, desired, live, owned)
+                self.keyed(&keys, desired, live, record)
             }
-            ListType::Set => self.set(desired, live, owned),
+            ListType::Set => self.set(desired, live, record),
             ListType::Map(_) | ListType::Atomic if desired.len() == live.len() => {
                 let mut before = Vec::new();
                 for (index, (desired, live)) in desired.iter().zip(live).enumerate() {
                     self.path.push(Step::Item(index.to_string()));
-                    before.extend(self.value(desired, Some(live), None));
+                    before.extend(self.value(desired, Some(live), Record::Unknown));
                     self.path.pop();
                 }
                 before
@@ -167,7 +162,7 @@ impl Walk<'_> {
         }
     }
 
-    fn set(&mut self, desired: &[Value], live: &[Value], owned: Option<&Value>) -> Vec<Value> {
+    fn set(&mut self, desired: &[Value], live: &[Value], record: Record<'_>) -> Vec<Value> {
         let mut before = Vec::new();
         for item in desired {
             if live.iter().any(|live| self.matches(item, live)) {
@@ -178,7 +173,7 @@ impl Walk<'_> {
                 self.path.pop();
             }
         }
-        for item in lists::owned_values(owned) {
+        for item in record.values() {
             if live.contains(&item) && !desired.contains(&item) {
                 self.path.push(Step::Item(String::new()));
                 self.changed(Some(&item), None);
@@ -194,7 +189,7 @@ impl Walk<'_> {
         keys: &[String],
         desired: &[Value],
         live: &[Value],
-        owned: Option<&Value>,
+        record: Record<'_>,
     ) -> Vec<Value> {
         let mut before = Vec::new();
         for (index, item) in desired.iter().enumerate() {
@@ -210,7 +205,7 @@ impl Walk<'_> {
             self.path.push(Step::Item(item_name(keys, item)));
             // An item that is not there is a difference, however empty it is.
             before.extend(match live {
-                Some(live) => self.value(item, Some(live), lists::owned_item(owned, keys, item)),
+                Some(live) => self.value(item, Some(live), record.item(keys, item)),
                 None => {
                     self.changed(None, Some(item));
                     None
@@ -218,7 +213,7 @@ impl Walk<'_> {
             });
             self.path.pop();
         }
-        for key in lists::owned_keys(owned) {
+        for key in record.items() {
             if desired
                 .iter()
                 .any(|item| lists::same_item(keys, &key, item))
@@ -243,7 +238,7 @@ impl Walk<'_> {
             path: Vec::new(),
             changes: Vec::new(),
         };
-        let _shape = walk.value(desired, Some(live), None);
+        let _shape = walk.value(desired, Some(live), Record::Unknown);
         walk.changes.is_empty()
     }
 
@@ -263,20 +258,32 @@ impl Walk<'_> {
     }
 
     /// Whether the server leaves such a value out (`omitempty` in its Go types), so that its absence is no difference. The record
-    /// of owned fields tells it exactly: what another manager removed is owned no more.
-    fn dropped_by_server(&self, desired: &Value, owned: Option<&Value>) -> bool {
-        let zero = match desired {
-            Value::Null => true,
-            Value::Bool(value) => !value,
-            Value::Number(number) => number.as_f64() == Some(0.0),
-            Value::String(text) => text.is_empty(),
-            Value::Array(items) => items.is_empty(),
-            Value::Object(map) => {
-                return map.values().all(|value| value.is_null())
-                    && (owned.is_some() || self.droppable());
-            }
+    /// tells it exactly for single values: it lists what was applied and left out, and not what another manager removed.
+    fn dropped_by_server(&self, desired: &Value, record: Record<'_>) -> bool {
+        let (empty, recorded) = match desired {
+            Value::Null => (true, false),
+            Value::Bool(value) => (!value, true),
+            Value::Number(number) => (number.as_f64() == Some(0.0), true),
+            Value::String(text) => (text.is_empty(), true),
+            // Empty lists with keys are not recorded.
+            Value::Array(items) => (items.is_empty(), self.list_type() == ListType::Atomic),
+            Value::Object(map) => (map.values().all(Value::is_null), false),
         };
-        zero && (owned.is_some() || self.droppable())
+        empty
+            && match record {
+                Record::Owned(_) => true,
+                Record::NotOwned if recorded => false,
+                Record::NotOwned | Record::Unknown => self.droppable(),
+            }
+    }
+
+    /// The type of the list at this place, without a record.
+    fn list_type(&self) -> ListType {
+        if self.builtin {
+            lists::by_table(self.kind, self.parent(), self.field())
+        } else {
+            ListType::Atomic
+        }
     }
 
     /// Whether the field is known to be left out when it is empty, for objects without a record.
@@ -348,7 +355,7 @@ const QUANTITIES: [&str; 17] = [
 const ALLOCATED: [&str; 4] = ["clusterIP", "volumeName", "nodeName", "loadBalancerIP"];
 
 /// Fields that are pointers in Kubernetes' Go types: an empty value is kept, so its absence is a difference.
-const POINTERS: [&str; 40] = [
+const POINTERS: [&str; 39] = [
     "allowPrivilegeEscalation",
     "allocateLoadBalancerNodePorts",
     "automountServiceAccountToken",
@@ -388,23 +395,10 @@ const POINTERS: [&str; 40] = [
     "suspend",
     "terminationGracePeriodSeconds",
     "ttlSecondsAfterFinished",
-    "value",
 ];
 
 fn items_are_maps(items: &[Value]) -> bool {
     items.iter().all(Value::is_object)
-}
-
-fn owned_field<'a>(owned: Option<&'a Value>, field: &str) -> Option<&'a Value> {
-    owned?.get(format!("f:{field}"))
-}
-
-fn owned_fields(owned: Option<&Value>) -> impl Iterator<Item = &str> {
-    owned
-        .and_then(Value::as_object)
-        .into_iter()
-        .flat_map(Map::keys)
-        .filter_map(|name| name.strip_prefix("f:"))
 }
 
 fn item_name(keys: &[String], item: &Value) -> String {
@@ -441,5 +435,4 @@ fn render(path: &[Step]) -> String {
 }
 
 #[cfg(test)]
-#[path = "compare/tests.rs"]
 mod tests;

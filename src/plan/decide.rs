@@ -352,5 +352,4 @@ fn short(value: Option<&serde_json::Value>) -> String {
 }
 
 #[cfg(test)]
-#[path = "decide/tests.rs"]
 mod tests;

@@ -173,5 +173,4 @@ fn before(desired: &Value, live: &Live) -> Value {
 }
 
 #[cfg(test)]
-#[path = "diff/tests.rs"]
 mod tests;

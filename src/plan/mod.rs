@@ -14,6 +14,7 @@ mod order;
 mod ownership;
 mod prepare;
 mod quantity;
+mod record;
 mod secrets;
 
 pub use compare::{Comparison, FieldChange, compare};

@@ -167,5 +167,4 @@ fn find_cycle<'a>(
 }
 
 #[cfg(test)]
-#[path = "order/tests.rs"]
 mod tests;

@@ -66,7 +66,7 @@ pub struct Service {
 
 /// One string or a list of strings.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a string or a list of strings")]
 pub enum OneOrMany {
     /// `manifests: k8s/`
     One(String),

@@ -54,7 +54,7 @@ fn the_first_profile_of_the_file_whose_branches_match_is_taken() {
     let user = [("USER", "ada")];
     let settings = resolve(Globals::default(), &user, Some("pr-12")).unwrap();
     assert_eq!(settings.profile.value, "zeta");
-    assert_eq!(settings.vars["colour"], "blue");
+    assert_eq!(settings.vars(&Vars::new())["colour"], "blue");
     let settings = resolve(Globals::default(), &user, Some("main")).unwrap();
     assert_eq!(settings.profile.value, "default");
     let globals = Globals {
@@ -72,9 +72,11 @@ fn set_overrides_one_variable_and_makes_paths() {
         ..Globals::default()
     };
     let settings = resolve(globals, &[("USER", "ada")], None).unwrap();
-    assert_eq!(settings.vars["colour"], "green");
-    assert_eq!(settings.vars["db"]["host"], "x=y");
-    assert_eq!(settings.vars["size"], 1);
+    assert_eq!(settings.vars(&Vars::new())["colour"], "green");
+    assert_eq!(settings.vars(&Vars::new())["db"]["host"], "x=y");
+    let of_service = Vars::from([("colour".into(), 1.into()), ("size".into(), 2.into())]);
+    assert_eq!(settings.vars(&of_service)["colour"], "green");
+    assert_eq!(settings.vars(&of_service)["size"], 2);
 }
 
 #[test]

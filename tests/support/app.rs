@@ -33,6 +33,7 @@ spec:
         command: [/testbox, serve]
         env: [{{name: TEXT, value: '{{{{ vars.text }}}}'}}]
         ports: [{{name: http, containerPort: 8080}}]
+        readinessProbe: {{httpGet: {{path: /healthz, port: http}}, periodSeconds: 1}}
         resources: {{requests: {{cpu: 5m, memory: 8Mi}}}}
         securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
 ---

@@ -155,13 +155,18 @@ fn classify(status: &Status) -> Refusal {
             Refusal::NamespaceTerminating
         }
         409 => Refusal::Outdated,
-        422 if has("field is immutable") || has("are forbidden") || has("may not be changed") => {
+        422 if has("is immutable")
+            || has("may not change")
+            || has("updates to statefulset spec") =>
+        {
             Refusal::Immutable
         }
         422 => Refusal::Invalid,
         400 | 415 => Refusal::Malformed,
         413 => Refusal::TooLarge,
         429 | 502..=504 => Refusal::Busy,
+        // What does not fit the schema is no fault of the server, but it says so.
+        500 if has("failed to create typed patch object") => Refusal::Malformed,
         500 if has("etcdserver: request is too large") => Refusal::TooLarge,
         500.. => Refusal::Internal,
         _ => Refusal::Other,
@@ -190,11 +195,16 @@ fn with_fields(error: Error, status: &Status) -> Error {
     }
     causes.iter().fold(error, |error, cause| {
         if cause.field.is_empty() {
-            error.cause(cause.message.trim())
+            error.cause(first_line(&cause.message))
         } else {
-            error.cause(format!("{}: {}", cause.field, cause.message.trim()))
+            error.cause(format!("{}: {}", cause.field, first_line(&cause.message)))
         }
     })
+}
+
+/// The server adds whole objects to some messages, in further lines.
+fn first_line(message: &str) -> &str {
+    message.trim().lines().next().unwrap_or_default()
 }
 
 /// What the authorizer said: `pods is forbidden: User "jane" cannot list resource "pods" in API group "" in the namespace "a"`.

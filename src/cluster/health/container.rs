@@ -12,8 +12,9 @@ use crate::manifest::ObjectKey;
 
 /// A container that crashed before counts as healthy again after it ran this long.
 pub(super) const SETTLE_AFTER_CRASH: Duration = Duration::from_secs(10);
-/// A container without a readiness probe is "ready" the moment it starts, also one that ends at once.
-pub(super) const SETTLE_WITHOUT_PROBE: Duration = Duration::from_secs(1);
+/// A container without a readiness probe is "ready" the moment it starts, also one that ends at once. kubelet looks at containers
+/// once a second and reports what it saw some time later, so a shorter time takes a crash for a start.
+pub(super) const SETTLE_WITHOUT_PROBE: Duration = Duration::from_secs(3);
 
 /// One container of a pod.
 pub(super) struct Container<'a> {

@@ -2,6 +2,8 @@ use serde_json::json;
 
 use super::*;
 
+mod recorded;
+
 fn live(value: Value) -> Live {
     Live {
         value,
@@ -128,5 +130,8 @@ fn an_empty_value_that_another_manager_removed_is_a_difference() {
         owned: Some(owned),
         managers: Vec::new(),
     };
-    assert!(paths(&desired, &now(json!({"f:spec": {"f:hostNetwork": {}}}))).is_empty());
+    let recorded = now(json!({"f:spec": {"f:hostNetwork": {}}}));
+    assert!(paths(&desired, &recorded).is_empty());
+    let removed = now(json!({"f:spec": {"f:nodeSelector": {}}}));
+    assert_eq!(paths(&desired, &removed), ["spec.hostNetwork"]);
 }
