@@ -178,7 +178,7 @@ async fn a_missing_right_is_named_and_nothing_is_written() {
         // Without the right to read kube-system the cluster is known by its certificate authority.
         (token.as_str(), "OtherCluster"),
         (token.as_str(), "MissingRight"),
-        ("expired", "Unauthorized"),
+        ("expired", "Unauthenticated"),
     ];
     for (token, reason) in cases {
         project.write("kubeconfig", with_token(&own, token));
