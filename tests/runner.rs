@@ -3,10 +3,12 @@
 
 mod support;
 
+mod apply;
 mod bad_input;
 mod cli;
 mod faults;
 mod kill;
+mod remove;
 mod render;
 mod up;
 
