@@ -94,7 +94,7 @@ async fn claims_that_a_stateful_set_made_go_with_it() {
         "volumeClaimTemplates": [{"metadata": {"name": "data", "labels": labels},
             "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}}]}),
     );
-    env.up(&[set.clone()]).await.unwrap();
+    env.up(std::slice::from_ref(&set)).await.unwrap();
     assert!(
         env.plan(&[set], &Default::default())
             .await

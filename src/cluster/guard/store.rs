@@ -66,8 +66,8 @@ impl Known {
         local: Option<LocalKind>,
     ) {
         self.clusters.retain(|record| {
-            !matches(record, identity)
-                && !(record.context == cluster.context && record.local.is_some())
+            let made_anew = record.context == cluster.context && record.local.is_some();
+            !(made_anew || matches(record, identity))
         });
         for record in &mut self.clusters {
             if record.context == cluster.context {
