@@ -45,7 +45,7 @@ pub struct Globals {
     /// Namespace of the shared versions [default: `base` of dev.yaml]
     #[arg(long, global = true, value_name = "NAMESPACE")]
     pub base: Option<String>,
-    /// Namespace to work in [default: <app>-<env>]
+    /// Namespace to work in [default: APP-ENV]
     #[arg(short, long, global = true, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
     /// Context of the kubeconfig [default: the current one]

@@ -1,6 +1,9 @@
 //! One test binary, one file for each subject. A file in this folder that is not listed here fails the test
 //! `every_test_file_is_listed`.
 
+// Helpers of tests panic as tests do; the lint knows only functions with `#[test]`.
+#![allow(clippy::unwrap_used, missing_docs)]
+
 mod support;
 
 mod apply;
@@ -8,9 +11,11 @@ mod bad_input;
 mod cli;
 mod faults;
 mod kill;
+mod logs;
 mod remove;
 mod render;
 mod up;
+mod wait;
 
 #[test]
 fn every_test_file_is_listed() {

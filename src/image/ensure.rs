@@ -165,7 +165,7 @@ impl Images {
         }
     }
 
-    /// Pushes an image that was made elsewhere, such as that of [`super::build_own`].
+    /// Pushes an image that was made elsewhere, such as that of [`super::own_image`].
     pub async fn push(&self, image: BuiltImage, reference: &str, task: &Task) -> Result<Pushed> {
         let image = off_thread(move || compress_layers(image)).await?;
         let reference = oci_reference(reference)?;

@@ -1,6 +1,6 @@
 //! Images: tags, builders, OCI layers, registries, loading into local clusters.
 //!
-//! [`plan`] says which image a service has, from files alone; [`Images::ensure`] makes that image exist where the cluster
+//! [`plan()`] says which image a service has, from files alone; [`Images::ensure`] makes that image exist where the cluster
 //! finds it, and does nothing when it is there already. `docs/design/image-tags.md` says what a tag stands for.
 
 mod archive;

@@ -65,10 +65,10 @@ impl Known {
         identity: &Identity,
         local: Option<LocalKind>,
     ) {
-        self.clusters.retain(|record| {
-            let made_anew = record.context == cluster.context && record.local.is_some();
-            !(made_anew || matches(record, identity))
-        });
+        let made_anew =
+            |record: &Record| record.context == cluster.context && record.local.is_some();
+        self.clusters
+            .retain(|record| !(matches(record, identity) || made_anew(record)));
         for record in &mut self.clusters {
             if record.context == cluster.context {
                 record.context.clear();

@@ -123,10 +123,7 @@ fn obstacle(cause: &str) -> Obstacle {
             .trim_end_matches(':');
         let taint = taint.to_owned();
         Obstacle::Taint { nodes, taint }
-    } else if has("olume") {
-        let text = text.to_owned();
-        Obstacle::Volume { text }
-    } else if has("persistentvolumeclaim") {
+    } else if has("volume") || has("Volume") {
         let text = text.to_owned();
         Obstacle::Volume { text }
     } else if has("node affinity/selector") || has("node selector") {

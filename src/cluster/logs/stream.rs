@@ -177,7 +177,7 @@ fn check_container(set: &PodSet, found: &[Pod], options: &LogOptions, alone: boo
 
 /// What the followed pods tell the reader.
 enum Message {
-    Pods(usize, watcher::Event<Pod>),
+    Pods(usize, Box<watcher::Event<Pod>>),
     Lost(usize, watcher::Error),
 }
 
@@ -201,7 +201,7 @@ async fn follow(
             let mut events = watcher::watcher(api, config).default_backoff().boxed();
             while let Some(event) = events.next().await {
                 let message = match event {
-                    Ok(event) => Message::Pods(at, event),
+                    Ok(event) => Message::Pods(at, Box::new(event)),
                     Err(error) => Message::Lost(at, error),
                 };
                 if pods_tx.send(message).await.is_err() {
@@ -233,7 +233,7 @@ async fn follow(
                     if lost.remove(&at) && lost.is_empty() {
                         on_notice("the API server answers again".to_owned());
                     }
-                    for (run, begin) in known.runs(&sets[at], at, event, options) {
+                    for (run, begin) in known.runs(&sets[at], at, *event, options) {
                         let client = client.clone();
                         let lines_tx = lines_tx.clone();
                         let notes_tx = notes_tx.clone();
