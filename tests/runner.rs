@@ -6,11 +6,13 @@
 
 mod support;
 
+mod apply;
 mod bad_input;
 mod cli;
 mod faults;
 mod kill;
 mod logs;
+mod remove;
 mod render;
 mod up;
 mod wait;

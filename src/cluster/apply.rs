@@ -168,6 +168,12 @@ impl Run<'_> {
             .create_namespace(name, &self.plan.stamp)
             .await?;
         self.observer.progress(Progress::NamespaceCreated(name));
+        let pod = |change: &Change| change.key.api_version == "v1" && change.key.kind == "Pod";
+        if self.plan.changes.iter().any(pod) {
+            self.cluster
+                .await_service_account(name, self.options.timeout)
+                .await?;
+        }
         Ok(())
     }
 

@@ -100,7 +100,7 @@ impl Guard {
         }
         let local = local::recognise(cluster, &identity).await?;
         if local.is_none() {
-            ask(cluster, &identity, ui)?;
+            ask(cluster, &identity, ui).await?;
         }
         known.insert(cluster, &identity, local.clone());
         self.store.write(&known)?;
@@ -208,7 +208,7 @@ async fn identify(cluster: &Cluster) -> Result<Identity> {
     }
 }
 
-fn ask(cluster: &Cluster, identity: &Identity, ui: &Ui) -> Result<()> {
+async fn ask(cluster: &Cluster, identity: &Identity, ui: &Ui) -> Result<()> {
     let context = &cluster.context;
     let refused = || {
         Error::cluster(format!(
@@ -226,7 +226,12 @@ fn ask(cluster: &Cluster, identity: &Identity, ui: &Ui) -> Result<()> {
         "The context \"{context}\" is a cluster at {} that dev has not written to before ({identity}).",
         cluster.server
     ));
-    let answer = ui.ask(&format!("Type \"{context}\" to admit it:"))?;
+    let question = format!("Type \"{context}\" to admit it:");
+    let asker = ui.clone();
+    // Ctrl-C has to be heard while the terminal is read.
+    let answer = tokio::task::spawn_blocking(move || asker.ask(&question))
+        .await
+        .map_err(|_| Error::interrupted())??;
     if answer == *context {
         Ok(())
     } else {

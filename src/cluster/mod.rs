@@ -1,5 +1,6 @@
 //! Effects on Kubernetes: connect, observe, apply, wait and diagnose, logs, exec, forward. Nothing else talks to the API server.
 
+mod appear;
 pub mod apply;
 pub mod connect;
 pub mod errors;

@@ -123,61 +123,6 @@ impl Cluster {
     }
 }
 
-impl Cluster {
-    /// Waits until the kind of a CustomResourceDefinition is served.
-    pub(super) async fn await_definition(&self, name: &str, timeout: Duration) -> Result<()> {
-        let resource = Resource {
-            api_version: "apiextensions.k8s.io/v1".to_owned(),
-            kind: "CustomResourceDefinition".to_owned(),
-            plural: "customresourcedefinitions".to_owned(),
-            namespaced: false,
-        };
-        let attempt = format!("wait for the CustomResourceDefinition {name}");
-        let waiting = async {
-            loop {
-                let found: Option<Value> =
-                    self.get_opt(&resource.object(None, name), &attempt).await?;
-                let found = found.unwrap_or_default();
-                if is_established(&found) {
-                    return Ok(());
-                }
-                let version = found["metadata"]["resourceVersion"]
-                    .as_str()
-                    .unwrap_or_default();
-                let mut see = |seen: Seen| match seen {
-                    Seen::There(now) if is_established(&now) => ControlFlow::Break(()),
-                    Seen::There(_) | Seen::Gone(_) => ControlFlow::Continue(()),
-                };
-                let collection = resource.collection(None);
-                match self
-                    .watch(&collection, Some(name), version, false, &mut see)
-                    .await
-                {
-                    Ok(End::Done) => return Ok(()),
-                    Ok(End::Stale) => {}
-                    Err(failure) => return Err(self.explain_failure(&attempt, &failure)),
-                }
-            }
-        };
-        match tokio::time::timeout(timeout, waiting).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::not_ready(format!(
-                "the kind of {name} is not served after {} s",
-                timeout.as_secs()
-            ))
-            .reason("DefinitionNotEstablished")),
-        }
-    }
-}
-
-fn is_established(definition: &Value) -> bool {
-    definition["status"]["conditions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
-}
-
 /// What state a Namespace object tells.
 pub(super) fn state_of(namespace: &Value) -> NamespaceState {
     let labels: BTreeMap<String, String> = namespace["metadata"]["labels"]

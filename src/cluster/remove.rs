@@ -2,27 +2,26 @@
 
 mod classify;
 mod delete;
+mod environments;
+mod survey;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use http::Request;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cluster::request::{Failure, encode};
 use crate::cluster::{Cluster, Resource, namespace};
 use crate::error::{Error, Result};
 use crate::manifest::ObjectKey;
 use crate::manifest::labels::{self, Stamp};
-use crate::plan::{Id, Inventory, Live, NamespaceState, Rank, rank};
+use crate::plan::{Inventory, NamespaceState, Rank, rank};
 
-use classify::{Class, classify};
+use classify::Class;
 pub(super) use delete::{Target, delete_and_await};
-
-/// Requests in flight at once.
-const PARALLEL: usize = 16;
+pub use environments::{Environment, list_environments};
+use survey::{survey, with_recorded};
 
 /// How an environment is removed.
 #[derive(Clone, Debug)]
@@ -86,12 +85,6 @@ impl Removed {
             error.cause(format!("also: {other}"))
         }))
     }
-}
-
-/// One object that was found in the namespace.
-struct Found {
-    target: Target,
-    class: Class,
 }
 
 /// Removes what the environment owns: what its inventory lists and what carries its labels, of every kind that the cluster serves.
@@ -199,155 +192,6 @@ impl Wave {
     }
 }
 
-/// The kinds to look at: what can be listed, and what was recorded (cluster-scoped kinds among it).
-async fn with_recorded(
-    cluster: &Cluster,
-    mut kinds: Vec<Resource>,
-    inventory: &Inventory,
-) -> Result<Vec<Resource>> {
-    for entry in inventory.entries() {
-        let key = &entry.key;
-        let known = kinds
-            .iter()
-            .any(|kind| kind.kind == key.kind && kind.group() == key.group());
-        if !known && let Some(resource) = cluster.resource(&key.api_version, &key.kind).await? {
-            kinds.push(resource);
-        }
-    }
-    Ok(kinds)
-}
-
-#[derive(Default)]
-struct Survey {
-    found: Vec<Found>,
-    failures: Vec<Error>,
-    /// Kinds that could not be listed.
-    unseen: Vec<Resource>,
-}
-
-/// Looks at everything in the namespace, and at recorded objects in none.
-async fn survey(
-    cluster: &Cluster,
-    stamp: &Stamp,
-    namespace: &str,
-    kinds: &[Resource],
-    inventory: &Inventory,
-) -> Result<Survey> {
-    let readings: Vec<_> = futures::stream::iter(kinds)
-        .map(async |kind| {
-            let recorded: Vec<&ObjectKey> = inventory
-                .entries()
-                .map(|entry| &entry.key)
-                .filter(|key| key.kind == kind.kind && key.group() == kind.group())
-                .collect();
-            (kind, look(cluster, namespace, kind, &recorded).await)
-        })
-        .buffered(PARALLEL)
-        .collect()
-        .await;
-    let mut survey = Survey::default();
-    for (kind, reading) in readings {
-        let objects = match reading {
-            Ok(Look {
-                objects,
-                unseen,
-                failures,
-            }) => {
-                if unseen {
-                    survey.unseen.push(kind.clone());
-                }
-                survey.failures.extend(failures);
-                objects
-            }
-            Err(failure) => {
-                return Err(cluster
-                    .explain_failure(&format!("list {} in {namespace}", kind.plural), &failure));
-            }
-        };
-        for object in objects {
-            let kind_key = (kind.api_version.clone(), kind.kind.clone());
-            let Some((id, live)) = crate::cluster::observe::live(&kind_key, object) else {
-                continue;
-            };
-            let class = classify(kind, &live, stamp, inventory.contains(&id));
-            survey.found.push(Found {
-                target: target(kind, &id, &live),
-                class,
-            });
-        }
-    }
-    Ok(survey)
-}
-
-fn target(kind: &Resource, id: &Id, live: &Live) -> Target {
-    Target {
-        resource: kind.clone(),
-        key: ObjectKey {
-            api_version: kind.api_version.clone(),
-            kind: kind.kind.clone(),
-            namespace: id.namespace.clone(),
-            name: id.name.clone(),
-        },
-        uid: live.value["metadata"]["uid"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned(),
-    }
-}
-
-#[derive(Default)]
-struct Look {
-    objects: Vec<Value>,
-    unseen: bool,
-    failures: Vec<Error>,
-}
-
-/// The metadata of all objects of a kind; of cluster-scoped kinds, and where listing is not allowed, of the recorded ones.
-async fn look(
-    cluster: &Cluster,
-    namespace: &str,
-    kind: &Resource,
-    recorded: &[&ObjectKey],
-) -> Result<Look, Failure> {
-    let mut seen = Look::default();
-    if kind.namespaced {
-        match cluster
-            .try_list(&kind.collection(Some(namespace)), true)
-            .await
-        {
-            Ok(listed) => {
-                seen.objects = listed.items;
-                return Ok(seen);
-            }
-            // Not served any more, or served without lists.
-            Err(failure) if matches!(failure.code(), Some(404 | 405)) => return Ok(seen),
-            // An aggregated API whose server is down: what is in it cannot be known.
-            Err(failure) if failure.code() == Some(503) => {
-                seen.unseen = true;
-                return Ok(seen);
-            }
-            Err(failure) if failure.is_forbidden() => seen.unseen = true,
-            Err(failure) => return Err(failure),
-        }
-    }
-    for key in recorded {
-        let path = kind.object(Some(namespace), &key.name);
-        match cluster
-            .try_send::<Value>(Request::get(path).body(Vec::new()))
-            .await
-        {
-            Ok(object) => seen.objects.push(object),
-            Err(failure) if failure.is_not_found() => {}
-            Err(failure) if failure.is_forbidden() => {
-                seen.failures
-                    .push(cluster.explain_failure(&format!("read {key}"), &failure));
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
-    Ok(seen)
-}
-
 /// Deletes the namespace, where `dev` made it for this environment and nothing but the environment was in it.
 #[allow(clippy::too_many_arguments)]
 async fn end_namespace(
@@ -363,6 +207,9 @@ async fn end_namespace(
     let kept = |why: &str| Ok(NamespaceEnd::Kept(why.to_owned()));
     if options.keep_namespace {
         return kept("as asked");
+    }
+    if *state == NamespaceState::Unreadable {
+        return kept("you may not see who made it");
     }
     if !is_ours(state, stamp) {
         return kept("it was not made by dev for this environment");
@@ -430,90 +277,4 @@ fn is_ours(state: &NamespaceState, stamp: &Stamp) -> bool {
     is(labels::MANAGED_BY, labels::MANAGER)
         && is(labels::ENV, &stamp.env)
         && is(labels::APP, &stamp.app)
-}
-
-/// An environment that is in the cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Environment {
-    /// The application.
-    pub app: String,
-    /// Its name.
-    pub env: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// The namespace of its base, where it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base: Option<String>,
-    /// When its namespace or inventory was made (RFC 3339).
-    pub created: String,
-    /// Its namespace is being deleted.
-    pub terminating: bool,
-}
-
-/// The environments in the cluster, of one application or of all: by their namespaces, and by inventories in namespaces that others
-/// made. Sorted by namespace.
-pub async fn list_environments(cluster: &Cluster, app: Option<&str>) -> Result<Vec<Environment>> {
-    let mut selector = format!("{}={},{}", labels::MANAGED_BY, labels::MANAGER, labels::ENV);
-    if let Some(app) = app {
-        selector.push_str(&format!(",{}={app}", labels::APP));
-    }
-    let selector = encode(&selector);
-    let namespaces = format!("/api/v1/namespaces?labelSelector={selector}");
-    let inventories = format!(
-        "/api/v1/configmaps?labelSelector={selector}{}",
-        encode(&format!(",{}=true", labels::INVENTORY))
-    );
-    let read = async |path: String| -> Result<Value, Failure> {
-        let request = Request::get(path)
-            .header(
-                http::header::ACCEPT,
-                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json",
-            )
-            .body(Vec::new());
-        cluster.try_send(request).await
-    };
-    let (namespaces, inventories) =
-        futures::future::join(read(namespaces), read(inventories)).await;
-    let mut found: BTreeMap<(String, String), Environment> = BTreeMap::new();
-    match inventories {
-        Ok(list) => collect(&list, "namespace", &mut found),
-        // Few people may see all namespaces' ConfigMaps; what `dev` made itself is found all the same.
-        Err(failure) if failure.is_forbidden() => {}
-        Err(failure) => return Err(cluster.explain_failure("list inventories", &failure)),
-    }
-    match namespaces {
-        Ok(list) => collect(&list, "name", &mut found),
-        Err(failure) => return Err(cluster.explain_failure("list namespaces", &failure)),
-    }
-    Ok(found.into_values().collect())
-}
-
-fn collect(
-    list: &Value,
-    namespace_field: &str,
-    found: &mut BTreeMap<(String, String), Environment>,
-) {
-    for item in list["items"].as_array().into_iter().flatten() {
-        let metadata = &item["metadata"];
-        let label = |key: &str| metadata["labels"][key].as_str().map(str::to_owned);
-        let (Some(namespace), Some(env)) = (metadata[namespace_field].as_str(), label(labels::ENV))
-        else {
-            continue;
-        };
-        found.insert(
-            (namespace.to_owned(), env.clone()),
-            Environment {
-                app: label(labels::APP).unwrap_or_default(),
-                env,
-                namespace: namespace.to_owned(),
-                base: label(labels::BASE),
-                created: metadata["creationTimestamp"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned(),
-                terminating: metadata.get("deletionTimestamp").is_some(),
-            },
-        );
-    }
 }

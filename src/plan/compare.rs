@@ -4,12 +4,15 @@
 //! inside the live one: maps as subsets, lists by their keys. What `dev` owned before and does not want any more is a difference
 //! too.
 
+mod defaults;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::plan::lists::{self, ListType};
 use crate::plan::record::Record;
 use crate::plan::{Live, quantity};
+use defaults::{ALLOCATED, POINTERS, QUANTITIES};
 
 /// One field that differs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -329,73 +332,6 @@ impl Walk<'_> {
         });
     }
 }
-
-/// Fields whose values, or whose members' values, are quantities.
-const QUANTITIES: [&str; 17] = [
-    "limits",
-    "requests",
-    "hard",
-    "capacity",
-    "allocatable",
-    "overhead",
-    "sizeLimit",
-    "divisor",
-    "averageValue",
-    "max",
-    "min",
-    "default",
-    "defaultRequest",
-    "maxLimitRequestRatio",
-    "targetAverageValue",
-    "storageCapacity",
-    "maximumVolumeSize",
-];
-
-/// Fields that an empty string asks the server to fill in.
-const ALLOCATED: [&str; 4] = ["clusterIP", "volumeName", "nodeName", "loadBalancerIP"];
-
-/// Fields that are pointers in Kubernetes' Go types: an empty value is kept, so its absence is a difference.
-const POINTERS: [&str; 39] = [
-    "allowPrivilegeEscalation",
-    "allocateLoadBalancerNodePorts",
-    "automountServiceAccountToken",
-    "backoffLimit",
-    "completions",
-    "defaultMode",
-    "emptyDir",
-    "enableServiceLinks",
-    "failedJobsHistoryLimit",
-    "fsGroup",
-    "hostUsers",
-    "immutable",
-    "ipBlock",
-    "maxSurge",
-    "maxUnavailable",
-    "minAvailable",
-    "mode",
-    "namespaceSelector",
-    "optional",
-    "parallelism",
-    "partition",
-    "podSelector",
-    "privileged",
-    "procMount",
-    "readOnlyRootFilesystem",
-    "replicas",
-    "revisionHistoryLimit",
-    "runAsGroup",
-    "runAsNonRoot",
-    "runAsUser",
-    "securityContext",
-    "setHostnameAsFQDN",
-    "shareProcessNamespace",
-    "startingDeadlineSeconds",
-    "storageClassName",
-    "successfulJobsHistoryLimit",
-    "suspend",
-    "terminationGracePeriodSeconds",
-    "ttlSecondsAfterFinished",
-];
 
 fn items_are_maps(items: &[Value]) -> bool {
     items.iter().all(Value::is_object)

@@ -131,4 +131,12 @@ mod tests {
             assert_eq!(parse(&json!(text)), None, "{text}");
         }
     }
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC*|[0-9.+-]{0,60}[a-zA-Z]{0,3}[0-9-]{0,12}") {
+            let value = json!(text);
+            // Whatever it is, it is the same as itself.
+            proptest::prop_assert_ne!(same(&value, &value), Some(false));
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! What tests share: a `dev` with a cleared environment and a home of its own, and the cluster under test.
 
+pub mod api;
 pub mod app;
 pub mod cluster;
 pub mod project;

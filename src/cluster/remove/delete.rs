@@ -64,6 +64,7 @@ pub(super) async fn run(
     timeout: Duration,
     tell: &(dyn Fn(&str) + Sync),
 ) -> Result<Outcome> {
+    tell(&format!("deleting {}", counted(targets.len())));
     let deletions: Vec<(Target, Deletion)> = futures::stream::iter(targets)
         .map(async |target| {
             let deletion = delete(cluster, &target).await;
@@ -93,6 +94,10 @@ pub(super) async fn run(
         return Ok(outcome);
     }
     let holds = Holds::default();
+    if let Ok(mut held) = holds.0.lock() {
+        let all = going.values().flat_map(BTreeMap::values);
+        held.extend(all.map(|key| (key.clone(), Vec::new())));
+    }
     let waits = going.iter().map(|(collection, objects)| {
         await_gone(cluster, collection, objects.clone(), &holds, tell)
     });
@@ -156,6 +161,14 @@ fn propagation(key: &ObjectKey) -> &'static str {
         )
     );
     if leaf { "Background" } else { "Foreground" }
+}
+
+fn counted(count: usize) -> String {
+    if count == 1 {
+        "1 object".to_owned()
+    } else {
+        format!("{count} objects")
+    }
 }
 
 /// What is still waited for: object → the finalizers that hold it.
@@ -241,6 +254,15 @@ fn note(holds: &Holds, key: &ObjectKey, object: Option<&Value>, tell: &(dyn Fn(&
     let Ok(mut held) = holds.0.lock() else { return };
     let Some(object) = object else {
         held.remove(key);
+        if !held.is_empty() {
+            let names: Vec<String> = held.keys().take(3).map(ToString::to_string).collect();
+            let more = if held.len() > 3 { ", …" } else { "" };
+            let count = counted(held.len());
+            tell(&format!(
+                "waiting for the end of {count}: {}{more}",
+                names.join(", ")
+            ));
+        }
         return;
     };
     let finalizers: Vec<String> = object["metadata"]["finalizers"]

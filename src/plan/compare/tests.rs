@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 
+mod properties;
 mod recorded;
 
 fn live(value: Value) -> Live {

@@ -1,0 +1,68 @@
+//! What the API server does to fields of its own kinds. Source: the Go types in `k8s.io/api` (1.35).
+
+/// Fields whose values, or whose members' values, are quantities.
+pub(super) const QUANTITIES: [&str; 17] = [
+    "limits",
+    "requests",
+    "hard",
+    "capacity",
+    "allocatable",
+    "overhead",
+    "sizeLimit",
+    "divisor",
+    "averageValue",
+    "max",
+    "min",
+    "default",
+    "defaultRequest",
+    "maxLimitRequestRatio",
+    "targetAverageValue",
+    "storageCapacity",
+    "maximumVolumeSize",
+];
+
+/// Fields that an empty string asks the server to fill in.
+pub(super) const ALLOCATED: [&str; 4] = ["clusterIP", "volumeName", "nodeName", "loadBalancerIP"];
+
+/// Fields that are pointers in Kubernetes' Go types: an empty value is kept, so its absence is a difference.
+pub(super) const POINTERS: [&str; 39] = [
+    "allowPrivilegeEscalation",
+    "allocateLoadBalancerNodePorts",
+    "automountServiceAccountToken",
+    "backoffLimit",
+    "completions",
+    "defaultMode",
+    "emptyDir",
+    "enableServiceLinks",
+    "failedJobsHistoryLimit",
+    "fsGroup",
+    "hostUsers",
+    "immutable",
+    "ipBlock",
+    "maxSurge",
+    "maxUnavailable",
+    "minAvailable",
+    "mode",
+    "namespaceSelector",
+    "optional",
+    "parallelism",
+    "partition",
+    "podSelector",
+    "privileged",
+    "procMount",
+    "readOnlyRootFilesystem",
+    "replicas",
+    "revisionHistoryLimit",
+    "runAsGroup",
+    "runAsNonRoot",
+    "runAsUser",
+    "securityContext",
+    "setHostnameAsFQDN",
+    "shareProcessNamespace",
+    "startingDeadlineSeconds",
+    "storageClassName",
+    "successfulJobsHistoryLimit",
+    "suspend",
+    "terminationGracePeriodSeconds",
+    "ttlSecondsAfterFinished",
+];
