@@ -89,6 +89,11 @@ impl Cluster {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // The crate's own retries last for minutes and leave lost connections out.
         config.default_retry = false;
+        // So that audit logs tell these requests from kubectl's.
+        config.headers.push((
+            http::header::USER_AGENT,
+            http::HeaderValue::from_static(concat!("dev/", env!("CARGO_PKG_VERSION"))),
+        ));
         let server = config.cluster_url.to_string();
         let default_namespace = config.default_namespace.clone();
         let authority = (!config.accept_invalid_certs)

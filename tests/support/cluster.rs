@@ -22,9 +22,7 @@ pub struct Cluster {
 /// The cluster under test; `None` (and a line that says what is left out) without one.
 pub async fn cluster(test: &str) -> Option<Cluster> {
     let Some(kubeconfig) = std::env::var_os("DEV_TEST_KUBECONFIG").map(PathBuf::from) else {
-        // Not `eprintln!`: the test harness would keep it to itself.
-        let line = format!("left out: {test} needs a cluster (./tests/run starts one)\n");
-        std::io::stderr().write_all(line.as_bytes()).unwrap();
+        left_out(&format!("{test} needs a cluster (./tests/run starts one)"));
         return None;
     };
     // Another test may have been first.
@@ -43,6 +41,12 @@ pub async fn cluster(test: &str) -> Option<Cluster> {
         kubeconfig,
         uid: system.metadata.uid.unwrap(),
     })
+}
+
+/// Says what is left out. Not by `eprintln!`: the test harness would keep it to itself.
+pub fn left_out(what: &str) {
+    let line = format!("left out: {what}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// Whether the full counts are wanted.
