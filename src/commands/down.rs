@@ -1,5 +1,8 @@
 //! `dev down`
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use clap::Args;
 use serde::Serialize;
 
@@ -10,6 +13,9 @@ use crate::environment::Scope;
 use crate::error::{Error, Result};
 use crate::manifest::labels::Stamp;
 use crate::settings::Settings;
+
+/// How often a removal says how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Remove an environment, exactly what it owns
 #[derive(Args, Debug)]
@@ -89,10 +95,16 @@ async fn one(
     };
     let task = ui.task(namespace);
     task.state("looking for what is to be removed");
-    let removed = down(cluster, stamp, namespace, &options, &|text| {
-        task.state(text)
-    })
-    .await?;
+    // Where each line stays, every single end would be one.
+    let told = Mutex::new(Instant::now());
+    let tell = |text: &str| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.elapsed() >= TELL_EVERY {
+            *told = Instant::now();
+            task.state(text);
+        }
+    };
+    let removed = down(cluster, stamp, namespace, &options, &tell).await?;
     let what = match (&removed.namespace, removed.removed.len()) {
         (NamespaceEnd::Deleted, count) => format!("{count} objects and the namespace removed"),
         (_, 0) if removed.failures.is_empty() => "nothing to remove".to_owned(),
