@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Service};
 use kube::api::ListParams;
 use kube::{Api, Client};
 
+use crate::cluster::errors;
 use crate::error::{Error, Result, did_you_mean};
 use crate::manifest::labels;
 
@@ -214,6 +215,6 @@ fn unknown(service: &str, namespace: &str, all: &[Service]) -> Error {
 
 /// The error of a request that failed.
 pub(super) fn refused(verb: &str, namespace: &str, error: &kube::Error) -> Error {
-    let message = format!("cannot {verb} in namespace {namespace}");
-    Error::cluster(message).caused_by(error)
+    let attempt = format!("{verb} in namespace {namespace}");
+    errors::explain("the address of this context", attempt, error)
 }

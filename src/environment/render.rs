@@ -71,10 +71,16 @@ pub async fn render(
             vars: settings.vars(&service.vars),
         };
         async move {
-            match service.live {
+            let loaded = match service.live {
                 true => copy_of_the_base(name, settings, cluster).await,
                 false => manifest::load(name, service, root, &context, ui).await,
-            }
+            };
+            loaded.map_err(|error| match error.place() {
+                Some(_) => error,
+                None => error.at(settings
+                    .project
+                    .place(&["services", name, service.source()])),
+            })
         }
     });
     let mut objects = Vec::new();

@@ -137,6 +137,9 @@ impl Renderer {
                 error = error.hint("the service has no image in dev.yaml: add image: {name: …}");
             }
         }
+        if between(message, "`").is_some() && line_text.contains("vars.") {
+            error = error.hint("give it a value: `vars:` in dev.yaml, or --set NAME=VALUE");
+        }
         if !valid.is_empty() {
             error = error.hint(format!("defined are {}", valid.join(", ")));
         }

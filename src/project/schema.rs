@@ -64,6 +64,20 @@ pub struct Service {
     pub vars: Vars,
 }
 
+impl Service {
+    /// The key that says where its objects come from.
+    pub fn source(&self) -> &'static str {
+        match self {
+            Self { helm: Some(_), .. } => "helm",
+            Self {
+                kustomize: Some(_), ..
+            } => "kustomize",
+            Self { live: true, .. } => "live",
+            Self { .. } => "manifests",
+        }
+    }
+}
+
 /// One string or a list of strings.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(untagged, expecting = "a string or a list of strings")]
