@@ -131,6 +131,11 @@ pub(super) fn state_of(namespace: &Value) -> NamespaceState {
         .flatten()
         .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
         .collect();
+    let mut labels = labels;
+    // The mark is an annotation; it counts like the label of the same name.
+    if namespace["metadata"]["annotations"][labels::KEEP] == "true" {
+        labels.insert(labels::KEEP.to_owned(), "true".to_owned());
+    }
     if namespace["metadata"].get("deletionTimestamp").is_some() {
         NamespaceState::Terminating { labels }
     } else {

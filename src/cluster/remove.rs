@@ -214,6 +214,11 @@ async fn end_namespace(
     if !is_ours(state, stamp) {
         return kept("it was not made by dev for this environment");
     }
+    if let NamespaceState::Active { labels } = state
+        && labels.get(labels::KEEP).is_some_and(|mark| mark == "true")
+    {
+        return kept("it is marked dev/keep");
+    }
     if !report.failures.is_empty() {
         return kept("not everything in it could be removed");
     }

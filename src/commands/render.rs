@@ -17,7 +17,7 @@ use crate::ui::Format;
   dev render -o json                  a Kubernetes List
 
 Nothing is built and no cluster is asked, except for services that are `live: true`.
-Notes about what was changed or left out go to stderr.")]
+What was left out is said on stderr; -v says every change.")]
 pub struct Render {
     /// Services, with what they need [default: all]
     #[arg(value_name = "SERVICE")]

@@ -37,6 +37,12 @@ impl Rendered {
         for note in &self.notes {
             ui.detail(note.to_string());
         }
+        if !self.notes.is_empty() && !ui.is_verbose() {
+            ui.note(format!(
+                "{} changes make the copy safe or follow its names; -v says which",
+                self.notes.len()
+            ));
+        }
     }
 }
 

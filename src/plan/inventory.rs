@@ -95,7 +95,11 @@ impl Inventory {
             .hint("it was changed by hand: restore it, or delete it (objects are then found by their labels)")
         })?;
         let mut inventory = Self::default();
-        for entry in entries {
+        // `dev` records no Namespace: an entry that names one was written by somebody else, and everything in that namespace would go.
+        for entry in entries
+            .into_iter()
+            .filter(|entry| entry.key.kind != "Namespace")
+        {
             inventory.insert(entry.key, entry.service);
         }
         Ok(inventory)
@@ -162,6 +166,13 @@ mod tests {
             "web",
         );
         assert_eq!(inventory.len(), 1);
+    }
+
+    #[test]
+    fn a_namespace_in_the_record_is_not_believed() {
+        let text = r#"[{"apiVersion":"v1","kind":"Namespace","name":"shop-a"}]"#;
+        let inventory = Inventory::from_config_map(&json!({"data": {"objects": text}})).unwrap();
+        assert!(inventory.is_empty());
     }
 
     #[test]

@@ -84,6 +84,11 @@ impl Ui {
         self.inner.format
     }
 
+    /// Whether details are shown.
+    pub fn is_verbose(&self) -> bool {
+        self.inner.level >= Level::Verbose
+    }
+
     /// Whether a question can be put to a person.
     pub fn can_ask(&self) -> bool {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()

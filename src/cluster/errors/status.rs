@@ -89,9 +89,9 @@ pub fn from_status(attempt: &str, status: &Status) -> Error {
             .reason("ImmutableField")
             .hint("--recreate deletes it and makes it anew"),
         Refusal::Invalid => {
-            with_fields(error(Kind::Usage, "the cluster finds it invalid"), status).reason("Invalid")
+            with_fields(error(Kind::Failed, "the cluster finds it invalid"), status).reason("Invalid")
         }
-        Refusal::Malformed => with_fields(error(Kind::Usage, "the cluster cannot read it"), status)
+        Refusal::Malformed => with_fields(error(Kind::Failed, "the cluster cannot read it"), status)
             .reason("Malformed")
             .hint("a field has a wrong name or a value of a wrong type"),
         Refusal::TooLarge => error(Kind::Usage, "it is too large")

@@ -30,6 +30,8 @@ pub(super) fn classify(kind: &Resource, live: &Live, stamp: &Stamp, recorded: bo
         return Class::Dependent;
     }
     match holder(live, stamp, recorded) {
+        // Labels can be copied by anybody: what neither the inventory nor the server's record of writes knows is not ours.
+        Holder::Us if !recorded && !is_made_by_us(kind, live, stamp) => Class::Foreign,
         Holder::Us if is_marked(live) => Class::Kept,
         Holder::Us => Class::Owned,
         Holder::OtherEnvironment(_) | Holder::Foreign(_) if is_ambient(kind, live) => {
@@ -37,6 +39,14 @@ pub(super) fn classify(kind: &Resource, live: &Live, stamp: &Stamp, recorded: bo
         }
         Holder::OtherEnvironment(_) | Holder::Foreign(_) => Class::Foreign,
     }
+}
+
+/// Whether an object that carries the environment's labels was made by `dev`, or from a template that `dev` wrote.
+fn is_made_by_us(kind: &Resource, live: &Live, stamp: &Stamp) -> bool {
+    let name = live.value["metadata"]["name"].as_str().unwrap_or_default();
+    let is_claim = kind.group().is_empty() && kind.kind == "PersistentVolumeClaim";
+    let is_inventory = kind.kind == "ConfigMap" && name == labels::inventory_name(&stamp.env);
+    live.owned.is_some() || is_claim || is_inventory || is_machine_made(kind)
 }
 
 fn is_marked(live: &Live) -> bool {
@@ -118,8 +128,15 @@ mod tests {
             (
                 json!({"name": "x", "labels": ours}),
                 false,
-                false,
+                true,
                 Class::Owned,
+            ),
+            // Labels that were copied with an object are no proof.
+            (
+                json!({"name": "x", "labels": ours}),
+                false,
+                false,
+                Class::Foreign,
             ),
             (
                 json!({"name": "x", "labels": other}),
