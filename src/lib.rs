@@ -13,6 +13,7 @@ pub mod local;
 pub mod manifest;
 pub mod plan;
 pub mod project;
+pub mod router;
 pub mod settings;
 pub mod ui;
 

@@ -22,7 +22,26 @@ pub const APPLIED: &str = "dev/applied";
 /// Label with the value `true` of the ConfigMap that lists what an environment owns.
 pub const INVENTORY: &str = "dev/inventory";
 
-/// The name of that ConfigMap: several environments may live in one namespace.
+/// Label with the value `true` of a Service that only points at the base's service of the same name.
+pub const ALIAS: &str = "dev/alias";
+/// Label of a shadow Service: the Service of the base whose pods it keeps selecting while that one selects the routers.
+pub const SHADOW: &str = "dev/shadow";
+/// Annotation of a shadow: JSON, `port/protocol` of the Service → the port that the routers listen on.
+pub const PORTS: &str = "dev/ports";
+/// Annotation of a shadow: JSON with the `selector` and `ports` of the Service before it was routed.
+pub const ORIGINAL: &str = "dev/original";
+/// Annotation of a shadow: JSON, the Service's `managedFields` before it was routed.
+pub const MANAGED_FIELDS: &str = "dev/managed-fields";
+/// Annotation of a shadow: JSON, why `dev` leaves a Service alone that somebody else has changed.
+pub const STAND_DOWN: &str = "dev/stand-down";
+/// Annotation of a routed Service: the JSON Patch (RFC 6902) that undoes the routing.
+pub const RESTORE: &str = "dev/restore";
+/// Annotation of an environment's Service: `base` lets the base answer while nothing of it is ready.
+pub const FALLBACK: &str = "dev/fallback";
+/// The ConfigMap in a base that says which namespaces are its environments.
+pub const ADMISSION: &str = "dev-admission";
+
+/// The name of the ConfigMap that lists what an environment owns: several environments may live in one namespace.
 pub fn inventory_name(env: &str) -> String {
     format!("dev-inventory-{env}")
 }
