@@ -165,15 +165,35 @@ impl Overlay {
         let (namespace, env) = (&scope.namespace, &scope.stamp.env);
         Self {
             base: base.name.clone(),
-            borrowed: exposed
-                .services
-                .iter()
-                .filter(|service| is_borrowed(service))
-                .filter_map(|service| service.metadata.name.clone())
-                .collect(),
+            borrowed: borrowed(exposed),
             routing: follow(base, namespace, env, &routable, cluster, timeout).await,
             routable,
         }
+    }
+
+    /// Looks at the overlay that is there; `None` where nothing is borrowed. What may not be read of the base is left out.
+    pub async fn seen(scope: &Scope, exposed: &Exposed, cluster: &Cluster) -> Option<Self> {
+        let mut aliases = exposed
+            .services
+            .iter()
+            .filter(|service| is_borrowed(service));
+        let marks = aliases.next()?.metadata.labels.as_ref()?;
+        let name = marks.get(labels::BASE)?;
+        let base = match cluster.read_base(name).await {
+            Ok(base) => base,
+            Err(error) => {
+                return Some(Self {
+                    base: name.clone(),
+                    borrowed: borrowed(exposed),
+                    routing: Routing::Unconfirmed {
+                        env: scope.stamp.env.clone(),
+                        why: error.to_string(),
+                    },
+                    routable: Vec::new(),
+                });
+            }
+        };
+        Some(Self::look(&base, scope, exposed, cluster, Duration::ZERO).await)
     }
 
     /// The header by which requests to the base reach this service of `dev.yaml`.
@@ -188,6 +208,16 @@ impl Overlay {
             routable.then(|| self.routing.header(name)).flatten()
         })
     }
+}
+
+fn borrowed(exposed: &Exposed) -> Vec<String> {
+    let aliases = exposed
+        .services
+        .iter()
+        .filter(|service| is_borrowed(service));
+    aliases
+        .filter_map(|service| service.metadata.name.clone())
+        .collect()
 }
 
 /// Whether a Service only leads to the base.
@@ -238,6 +268,37 @@ pub async fn admit(
     Ok(())
 }
 
+/// Says what is left of an environment in its base, and takes it away where its namespace is gone and the person may: whoever makes
+/// a namespace of that name next would get its requests.
+pub async fn dismiss(
+    base: &str,
+    namespace: &str,
+    gone: bool,
+    cluster: &Cluster,
+    ui: &Ui,
+) -> Result<()> {
+    let found = match cluster.read_base(base).await {
+        Ok(found) => found,
+        // It was removed all the same.
+        Err(error) => {
+            ui.detail(error.to_string());
+            return Ok(());
+        }
+    };
+    let Some(env) = found.env_of(namespace) else {
+        return Ok(());
+    };
+    if gone && access::allowed(cluster, &admission_right(base)).await? {
+        cluster.dismiss_environment(base, namespace).await?;
+        ui.note(format!(
+            "{base} does not admit {namespace} as \"{env}\" any more"
+        ));
+    } else {
+        ui.note(format!("{base} still admits {namespace} as \"{env}\""));
+    }
+    Ok(())
+}
+
 async fn ask(ui: &Ui, question: String) -> Result<String> {
     let ui = ui.clone();
     // Ctrl-C has to be heard while the terminal is read.
@@ -269,17 +330,14 @@ pub async fn follow(
     cluster: &Cluster,
     timeout: Duration,
 ) -> Routing {
-    let Some(env) = base.env_of(namespace).map(str::to_owned) else {
-        return match base.admission {
-            None if !base.has_router() => Routing::NoRouter,
-            _ => Routing::NotAdmitted {
-                taken_by: taken_by(base, namespace, env),
-            },
-        };
-    };
     if !base.has_router() {
         return Routing::NoRouter;
     }
+    let Some(env) = base.env_of(namespace).map(str::to_owned) else {
+        return Routing::NotAdmitted {
+            taken_by: taken_by(base, namespace, env),
+        };
+    };
     match cluster
         .await_routes(&base.name, &env, copies, timeout)
         .await
@@ -290,9 +348,14 @@ pub async fn follow(
             services,
             errors: status.errors(),
         },
-        Err(Unknown::NoRight(error) | Unknown::NoAnswer(error)) => Routing::Unconfirmed {
+        Err(Unknown::NoRight(error)) => Routing::Unconfirmed {
             env,
             why: error.to_string(),
+        },
+        Err(Unknown::NoAnswer(error)) => Routing::Late {
+            env,
+            services: copies.to_vec(),
+            errors: vec![error.to_string()],
         },
     }
 }

@@ -205,4 +205,19 @@ mod tests {
             "data.a"
         ));
     }
+
+    #[test]
+    fn a_service_without_an_address_may_get_one() {
+        let change = |path: &str, from: Value, to: Value| FieldChange {
+            path: path.into(),
+            from: Some(from),
+            to: Some(to),
+        };
+        let address = change("spec.clusterIP", json!("10.0.0.1"), json!("None"));
+        let refused =
+            |changes: &[FieldChange]| refused("v1", "Service", &json!({}), changes).is_some();
+        assert!(refused(std::slice::from_ref(&address)));
+        let kind = change("spec.type", json!("ExternalName"), json!("ClusterIP"));
+        assert!(!refused(&[address, kind]));
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod app;
+pub mod base;
 pub mod cluster;
 pub mod left_out;
 pub mod leftover;

@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::cluster::base::Base;
 use crate::environment::Scope;
 use crate::error::{Error, Result};
-use crate::manifest::labels::{self, Stamp};
+use crate::manifest::labels;
 use crate::manifest::transform::Expected;
 use crate::manifest::{Manifest, ObjectKey, Origin, Skipped, live, walk};
 use crate::project::Claim;
@@ -51,41 +51,30 @@ pub async fn bring(
     let wanted = by_object(expected);
     let choices = choices(settings, expected);
     let here = read_here(scope, cluster, &wanted).await?;
-    let reads = wanted.iter().filter_map(|(wanted, needing)| {
-        let read = !here.contains(wanted)
+    let to_read = wanted.iter().filter(|(wanted, _)| {
+        !here.contains(*wanted)
             && match wanted.0.as_str() {
                 "ConfigMap" => true,
                 "Secret" => is_shared(base, &wanted.1),
                 "PersistentVolumeClaim" => choices.contains_key(&wanted.1),
                 _ => false,
-            };
-        read.then(async move || {
-            let (kind, name) = wanted;
-            let attempt = format!(
-                "read the {kind} {name} of the base {}, which {} needs",
-                base.name,
-                join(needing)
-            );
-            let found = cluster.read_core(&base.name, kind, name, &attempt).await?;
-            Ok::<_, Error>((wanted.clone(), found))
-        })
+            }
+    });
+    let reads = to_read.map(async |(wanted, needing)| {
+        let (kind, name) = wanted;
+        let attempt = format!(
+            "read the {kind} {name} of the base {}, which {} needs",
+            base.name,
+            join(needing)
+        );
+        let found = cluster.read_core(&base.name, kind, name, &attempt).await?;
+        Ok::<_, Error>((wanted.clone(), found))
     });
     let facts = Facts {
-        base: try_join_all(reads.map(|read| read()))
-            .await?
-            .into_iter()
-            .collect(),
+        base: try_join_all(reads).await?.into_iter().collect(),
         here,
     };
-    decide(
-        settings,
-        &scope.stamp,
-        &scope.namespace,
-        base,
-        &wanted,
-        &choices,
-        &facts,
-    )
+    decide(settings, &scope.namespace, base, &wanted, &choices, &facts)
 }
 
 fn by_object(expected: &[Expected]) -> BTreeMap<Wanted, BTreeSet<String>> {
@@ -150,7 +139,6 @@ fn is_shared(base: &Base, name: &str) -> bool {
 
 fn decide(
     settings: &Settings,
-    stamp: &Stamp,
     namespace: &str,
     base: &Base,
     wanted: &BTreeMap<Wanted, BTreeSet<String>>,
@@ -348,7 +336,6 @@ fn is_role(key: &ObjectKey) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::overlay::settle::tests::scope;
     use crate::router::admission::Admission;
     use crate::settings::tests::settings;
 
@@ -380,10 +367,8 @@ mod tests {
             })
             .collect();
         let choices = choices(&settings, &expected);
-        let stamp = scope(&[]).stamp;
         decide(
             &settings,
-            &stamp,
             "shop-ann",
             base,
             &by_object(&expected),
