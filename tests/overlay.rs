@@ -221,7 +221,7 @@ async fn a_service_answers_while_it_is_copied_and_while_it_is_given_back() {
             while !stop.load(Ordering::Relaxed) {
                 let answer = app.try_get("http://store").await;
                 answers.push(answer.clone());
-                answer_tx.send_replace(answer);
+                let _before = answer_tx.send_replace(answer);
             }
             answers
         }

@@ -98,7 +98,7 @@ async fn look(cluster: &Cluster, scope: &Scope) -> Result<Shown> {
     let namespace = &scope.namespace;
     let (state, inventory, exposed) = tokio::try_join!(
         cluster.namespace_state(namespace),
-        cluster.read_inventory(namespace, &scope.stamp.env),
+        cluster.read_inventory(namespace, &scope.stamp),
         exposed::read(&cluster.client, namespace)
     )?;
     let inventory = inventory.unwrap_or_default();

@@ -14,6 +14,7 @@ use crate::cluster::url::Exposed;
 use crate::cluster::{Cluster, access, exposed, guard};
 use crate::error::Result;
 use crate::plan::{Action, Plan};
+use crate::project::label::label_from;
 use crate::settings::Settings;
 use crate::ui::Ui;
 
@@ -94,7 +95,8 @@ pub async fn bring_up(
             ui,
         )
         .await?;
-    let healths = apply_and_wait(scope, cluster, &plan, options, ui).await?;
+    let owner = label_from(&settings.user);
+    let healths = apply_and_wait(scope, cluster, &plan, options, owner, ui).await?;
     let exposed = exposed::read(&cluster.client, &scope.namespace).await?;
     let overlay = match &base {
         Some(base) => Some(look_at_routes(base, scope, &exposed, cluster, options, began).await),
@@ -142,7 +144,8 @@ async fn look_at_routes(
 fn will_run(plan: &Plan, reference: &str) -> bool {
     fn names(value: &Value, reference: &str) -> bool {
         match value {
-            Value::String(text) => text == reference,
+            // It may be a part: `--worker=registry/worker:tag`.
+            Value::String(text) => text.contains(reference),
             Value::Array(items) => items.iter().any(|item| names(item, reference)),
             Value::Object(map) => map.values().any(|item| names(item, reference)),
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
@@ -163,12 +166,14 @@ async fn apply_and_wait(
     cluster: &Cluster,
     plan: &Plan,
     options: &UpOptions,
+    owner: Option<String>,
     ui: &Ui,
 ) -> Result<Vec<Health>> {
     let shelf = Shelf::new(scope, cluster, ui);
     let readiness = Readiness::new(&shelf, scope, plan, options, ui)?;
     let apply_options = ApplyOptions {
         timeout: options.timeout,
+        owner,
     };
     let applied = apply::apply(cluster, plan, &apply_options, &readiness);
     if !options.wait {

@@ -19,6 +19,6 @@ pub use report::{
     Report, ServiceReport, not_ready, service_objects, service_reports, services_table,
 };
 pub use routing::{Overlay, Routing, dismiss, is_borrowed};
-pub use scope::{BASE_VERSION, Scope};
+pub use scope::Scope;
 pub use select::{exactly, with_needs};
 pub use wanted::{Wanted, wanted, without};

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 
-use super::{BASE_VERSION, Scope, ServiceImages, overlay};
+use super::{Scope, ServiceImages, overlay};
 use crate::cluster::Cluster;
 use crate::cluster::base::Base;
 use crate::error::{Error, Result};
 use crate::local::Git;
+use crate::manifest::labels::BASE_VERSION;
 use crate::manifest::transform::{
-    Expected, Mode, Scope as KindScope, Target, Transformed, builtin_scope, transform,
+    Expected, Mode, Scope as KindScope, Target, builtin_scope, transform,
 };
 use crate::manifest::{self, Manifest, Note, Skipped, live, validate};
 use crate::settings::Settings;
@@ -21,7 +22,9 @@ use crate::ui::Ui;
 pub struct Rendered {
     /// In the order of the services and their sources.
     pub objects: Vec<Manifest>,
-    /// What was changed.
+    /// What the sources of services hold that is not applied as it stands there, such as Helm hooks.
+    pub sources: Vec<Note>,
+    /// What was changed to make a copy.
     pub notes: Vec<Note>,
     /// What was left out.
     pub skipped: Vec<Skipped>,
@@ -49,14 +52,19 @@ impl Rendered {
         for skipped in &self.skipped {
             ui.note(skipped.to_string());
         }
+        for note in &self.sources {
+            ui.note(note.to_string());
+        }
         for note in &self.notes {
             ui.detail(note.to_string());
         }
-        if !self.notes.is_empty() && !ui.is_verbose() {
-            ui.note(format!(
-                "{} changes make the copy safe or follow its names; -v says which",
-                self.notes.len()
-            ));
+        match self.notes.len() {
+            0 => {}
+            _ if ui.is_verbose() => {}
+            1 => ui.note("1 change makes the copy safe or follows its names; -v says which"),
+            count => ui.note(format!(
+                "{count} changes make the copy safe or follow its names; -v says which"
+            )),
         }
     }
 }
@@ -105,9 +113,9 @@ pub async fn render(
         }
     });
     let mut objects = Vec::new();
-    let mut notes = Vec::new();
+    let mut sources = Vec::new();
     let mut skipped = Vec::new();
-    for ((name, service), mut loaded) in chosen.clone().zip(try_join_all(loads).await?) {
+    for ((_, service), mut loaded) in chosen.zip(try_join_all(loads).await?) {
         if scope.overlay.is_some() {
             overlay::use_scratch(&mut loaded.manifests, &service.claims);
             if service.live {
@@ -116,9 +124,8 @@ pub async fn render(
                 skipped.extend(left);
             }
         }
-        tracing::debug!(service = name, objects = loaded.manifests.len(), "read");
         objects.extend(loaded.manifests);
-        notes.extend(loaded.notes);
+        sources.extend(loaded.notes);
     }
     // Two live services may share a ConfigMap.
     let mut objects = live::without_repeats(objects);
@@ -141,31 +148,28 @@ pub async fn render(
         scopes.get(&kind).copied()
     };
     let mut said = Vec::new();
-    let (Some(base), Some(cluster)) = (&scope.overlay, cluster) else {
-        let mut rendered = rendered(transform(objects, &target, &scope_of)?, skipped, said);
-        rendered.notes.extend(notes);
-        return Ok(rendered);
-    };
-    // What is missing shows only when all references are followed; what is brought along is then treated like the rest.
-    let expected = transform(objects.clone(), &target, &scope_of)?.expected;
-    let brought = overlay::bring(settings, scope, base, cluster, &expected).await?;
-    objects.extend(brought.objects);
-    said.extend(brought.said);
-    let mut rendered = rendered(transform(objects, &target, &scope_of)?, skipped, said);
-    rendered.notes.extend(notes);
-    rendered.add_aliases(base, scope, &settings.cluster_domain.value);
-    Ok(rendered)
-}
-
-fn rendered(transformed: Transformed, mut skipped: Vec<Skipped>, said: Vec<String>) -> Rendered {
+    let overlay = scope.overlay.as_ref().zip(cluster);
+    if let Some((base, cluster)) = overlay {
+        // What is missing shows only when all references are followed; what is brought along is then treated like the rest.
+        let expected = transform(objects.clone(), &target, &scope_of)?.expected;
+        let brought = overlay::bring(settings, scope, base, cluster, &expected).await?;
+        objects.extend(brought.objects);
+        said = brought.said;
+    }
+    let transformed = transform(objects, &target, &scope_of)?;
     skipped.extend(transformed.skipped);
-    Rendered {
+    let mut rendered = Rendered {
         objects: transformed.objects,
+        sources,
         notes: transformed.notes,
         skipped,
         said,
         expected: transformed.expected,
+    };
+    if let Some((base, _)) = overlay {
+        rendered.add_aliases(base, scope, &settings.cluster_domain.value);
     }
+    Ok(rendered)
 }
 
 /// Whether kinds that are not built in belong to namespaces, as the cluster says where there is one.
@@ -221,9 +225,10 @@ async fn copy_of_the_base(
 
 async fn git_state(settings: &Settings) -> Result<manifest::Git> {
     let root = settings.root().to_path_buf();
-    let state = tokio::task::spawn_blocking(move || match Git::discover(&root)? {
-        Some(git) => git.state().map(Some),
-        None => Ok(None),
+    let state = tokio::task::spawn_blocking(move || match Git::discover(&root) {
+        Ok(Some(git)) => git.state().map(Some),
+        // One that git refuses was told about when the settings were read.
+        Ok(None) | Err(_) => Ok(None),
     })
     .await
     .map_err(|cause| Error::failed("asking git was cut short").caused_by(&cause))??;

@@ -77,7 +77,7 @@ pub fn service_reports(
     let report = |health: Health| ServiceReport {
         version: scope.stamp.version.clone(),
         urls: exposed
-            .urls(&health.service)
+            .urls(&health.service, &scope.stamp.env)
             .into_iter()
             .map(|url| url.url)
             .collect(),

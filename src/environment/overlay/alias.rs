@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::cluster::base::{Base, ROUTER};
-use crate::environment::{BASE_VERSION, Scope};
-use crate::manifest::labels;
+use crate::environment::Scope;
+use crate::manifest::labels::{self, BASE_VERSION};
 use crate::manifest::{Manifest, Origin};
 
 /// Services that `dev` puts beside a base, by name, whatever became of their labels.

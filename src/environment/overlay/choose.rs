@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::cluster::base::Base;
 use crate::environment::{Scope, exactly};
 use crate::error::{Error, Result};
+use crate::manifest::labels::Stamp;
 use crate::plan::NamespaceState;
 use crate::settings::{Settings, Sourced};
 use crate::ui::Ui;
@@ -54,14 +55,14 @@ pub async fn choose(
         Err(_) => return Ok(full),
     };
     if extent.overlay {
-        return forced(settings, asked, base, cluster).await;
+        return forced(settings, asked, &full.stamp, base, cluster).await;
     }
     if asked.is_empty() {
         return Ok(full);
     }
     let (base, here) = match futures::future::try_join(
         cluster.read_base(&base.value),
-        look_here(settings, cluster),
+        look_here(settings, &full.stamp, cluster),
     )
     .await
     {
@@ -113,6 +114,7 @@ fn possible(settings: &Settings) -> Result<&Sourced<String>> {
 async fn forced(
     settings: &Settings,
     asked: &[String],
+    stamp: &Stamp,
     base: &Sourced<String>,
     cluster: &Cluster,
 ) -> Result<Scope> {
@@ -138,7 +140,7 @@ async fn forced(
         Some(services) => services.clone(),
         None => {
             let known = &settings.project.project.services;
-            let here = look_here(settings, cluster).await?;
+            let here = look_here(settings, stamp, cluster).await?;
             here.copied
                 .into_iter()
                 .filter(|name| known.contains_key(name))
@@ -153,10 +155,10 @@ async fn forced(
     Scope::overlay(settings, &services, found)
 }
 
-async fn look_here(settings: &Settings, cluster: &Cluster) -> Result<Here> {
+async fn look_here(settings: &Settings, stamp: &Stamp, cluster: &Cluster) -> Result<Here> {
     let namespace = &settings.namespace.value;
     let (inventory, aliases) = futures::future::try_join(
-        cluster.read_inventory(namespace, &settings.env.value),
+        cluster.read_inventory(namespace, stamp),
         cluster.alias_names(namespace),
     )
     .await?;
