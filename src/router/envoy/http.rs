@@ -1,5 +1,10 @@
 //! How HTTP is spoken on both sides, so that nobody who does not ask for an environment notices Envoy: headers keep their
 //! case, nothing is added or taken away, no limit is below that of ordinary servers, nothing ends by time.
+//!
+//! What Envoy does all the same, without a switch to turn it off: a response without `Date` gets one, as RFC 9110 wants of
+//! a proxy; of one header in two spellings (`Cookie`, `cookie`) the first spelling is kept; a client's `x-envoy-…` headers
+//! that steer Envoy's router (retries, timeouts) are taken away; an `Upgrade` to a protocol other than those below
+//! is answered with 403, `OPTIONS *` with 404, a connection that begins with the method `QUERY` with 400.
 
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::http1_protocol_options::HeaderKeyFormat;
