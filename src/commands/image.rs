@@ -105,7 +105,9 @@ pub enum Action {
         arch: Option<String>,
     },
     /// Load it into a local cluster
-    #[command(after_help = "Examples:\n  dev image load --context kind-kind\n  dev image load --router --envoy ./envoy")]
+    #[command(
+        after_help = "Examples:\n  dev image load --context kind-kind\n  dev image load --router --envoy ./envoy"
+    )]
     Load {
         /// Which image.
         #[command(flatten)]
@@ -136,7 +138,9 @@ impl Image {
                 let found = Found::of(&which, &platform, &task)?;
                 let reference = found.reference(Some(registry))?;
                 let images = Images::new(Some(registry), &dirs, platform);
-                let built = found.build(Packing::Gzip, images.registries(), &task).await?;
+                let built = found
+                    .build(Packing::Gzip, images.registries(), &task)
+                    .await?;
                 images.push(built, &reference, &task).await?;
                 reference
             }
@@ -145,7 +149,9 @@ impl Image {
                 let found = Found::of(&which, &platform, &task)?;
                 let reference = found.reference(registry.as_ref())?;
                 let images = Images::new(registry.as_ref(), &dirs, platform);
-                let built = found.build(Packing::Gzip, images.registries(), &task).await?;
+                let built = found
+                    .build(Packing::Gzip, images.registries(), &task)
+                    .await?;
                 images.write(built, &reference, &path, &task).await?;
                 reference
             }
@@ -162,7 +168,9 @@ impl Image {
                 let found = Found::of(&which, &platform, &task)?;
                 let reference = found.reference(None)?;
                 let images = Images::new(None, &dirs, platform);
-                let built = found.build(Packing::Plain, images.registries(), &task).await?;
+                let built = found
+                    .build(Packing::Plain, images.registries(), &task)
+                    .await?;
                 images.load(built, &reference, &local, &task).await?;
                 reference
             }
@@ -182,10 +190,7 @@ impl Found {
     fn of(which: &Which, platform: &Platform, task: &Task) -> Result<Self> {
         task.state("reading programs");
         Ok(match which.router {
-            true => Self::Router(router_image(
-                &platform.architecture,
-                &which.envoy.source(),
-            )?),
+            true => Self::Router(router_image(&platform.architecture, &which.envoy.source())?),
             false => Self::Own(own_image(&platform.architecture)?),
         })
     }

@@ -2,4 +2,5 @@
 
 pub mod admission;
 pub mod envoy;
+pub mod install;
 pub mod model;

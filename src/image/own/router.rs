@@ -93,7 +93,9 @@ impl RouterImage {
                 let mut spec = run_as(&self.programs);
                 for (name, value) in envoy.env() {
                     let both = spec.env.get(&name).map_or(value.clone(), |own| {
-                        let more = value.split(':').filter(|dir| !own.split(':').any(|has| has == *dir));
+                        let more = value
+                            .split(':')
+                            .filter(|dir| !own.split(':').any(|has| has == *dir));
                         more.fold(own.clone(), |all, dir| format!("{all}:{dir}"))
                     });
                     spec.env.insert(name, both);
@@ -117,8 +119,9 @@ fn check_file(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_file() => Ok(()),
         Ok(_) => Err(Error::usage(format!("{} is no file", path.display()))),
-        Err(cause) => Err(Error::io("read", path, &cause)
-            .hint("name Envoy's program with --envoy, or an image that holds it with --envoy-image")),
+        Err(cause) => Err(Error::io("read", path, &cause).hint(
+            "name Envoy's program with --envoy, or an image that holds it with --envoy-image",
+        )),
     }
 }
 
@@ -127,6 +130,8 @@ fn mixed(reference: &str) -> Error {
         "this `dev` needs shared libraries, which cannot be put beside those of {reference}"
     ))
     .reason("DynamicProgram")
-    .hint("use a release of `dev`, or build it statically: RUSTFLAGS='-C target-feature=+crt-static'")
+    .hint(
+        "use a release of `dev`, or build it statically: RUSTFLAGS='-C target-feature=+crt-static'",
+    )
     .hint("or name Envoy's program on this machine: --envoy FILE")
 }
