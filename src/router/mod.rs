@@ -4,6 +4,7 @@ pub mod admission;
 pub mod baggage;
 pub mod endpoints;
 pub mod envoy;
+pub mod install;
 pub mod model;
 pub mod protocol;
 pub mod shadow;
