@@ -119,6 +119,7 @@ impl Session {
     }
 
     /// How far it is.
+    #[cfg(test)]
     pub(super) fn phase(&self) -> Phase {
         self.phase
     }
