@@ -2,5 +2,10 @@
 
 pub mod admission;
 pub mod ads;
+pub mod baggage;
+pub mod endpoints;
 pub mod envoy;
 pub mod model;
+pub mod protocol;
+pub mod shadow;
+pub mod table;

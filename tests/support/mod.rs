@@ -2,7 +2,9 @@
 
 pub mod api;
 pub mod app;
+pub mod backend;
 pub mod cluster;
+pub mod envoy;
 pub mod left_out;
 pub mod leftover;
 pub mod project;

@@ -1,14 +1,12 @@
 //! The four types of resources that the routers use.
 
-use std::collections::BTreeMap;
-
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use prost::Name;
 
-use crate::router::envoy::{Resource, Snapshot};
+use crate::router::envoy::snapshot::{Resources, Snapshot};
 
 /// A type of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,7 +46,7 @@ impl Kind {
     }
 
     /// The resources of this type in a snapshot.
-    pub fn of(self, snapshot: &Snapshot) -> &BTreeMap<String, Resource> {
+    pub fn of(self, snapshot: &Snapshot) -> &Resources {
         match self {
             Self::Clusters => &snapshot.clusters,
             Self::Endpoints => &snapshot.endpoints,

@@ -257,7 +257,7 @@ fn wanted_endpoints<'a>(
     latest: Option<&'a Snapshot>,
     target: &'a Snapshot,
     name: &str,
-) -> Option<&'a Resource> {
+) -> Option<&'a Arc<Resource>> {
     latest
         .and_then(|latest| latest.endpoints.get(name))
         .or_else(|| target.endpoints.get(name))

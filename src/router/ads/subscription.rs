@@ -5,13 +5,14 @@
 //! again before it changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource as Sendable,
 };
 
 use super::kind::Kind;
-use crate::router::envoy::Resource;
+use crate::router::envoy::snapshot::{Resource, Resources};
 
 /// So many resources, or bytes of them, are sent in one response: Envoy's main thread takes each in one go.
 const MOST_RESOURCES: usize = 1000;
@@ -211,8 +212,8 @@ impl Subscription {
     }
 
     /// Compares everything that Envoy has with everything that is wanted.
-    pub(super) fn review(&mut self, wanted: &BTreeMap<String, Resource>) {
-        let differs = |(name, resource): &(&String, &Resource)| {
+    pub(super) fn review(&mut self, wanted: &Resources) {
+        let differs = |(name, resource): &(&String, &Arc<Resource>)| {
             self.accepted.get(*name) != Some(&resource.version)
         };
         let new = wanted.iter().filter(differs).map(|(name, _)| name.clone());
@@ -230,7 +231,7 @@ impl Subscription {
     /// and is wanted no more may be removed now.
     pub(super) fn next<'a>(
         &mut self,
-        wanted: impl Fn(&str) -> Option<&'a Resource>,
+        wanted: impl Fn(&str) -> Option<&'a Arc<Resource>>,
         may_remove: impl Fn(&str) -> bool,
         nonce: &mut u64,
     ) -> Option<DeltaDiscoveryResponse> {

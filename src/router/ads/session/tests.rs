@@ -36,7 +36,7 @@ fn snapshot(text: &str) -> Arc<Snapshot> {
             "r" => (Kind::Routes, &mut snapshot.routes, refers),
             other => panic!("{other}"),
         };
-        map.insert(name.to_owned(), resource(kind, version, &refers));
+        map.insert(name.to_owned(), Arc::new(resource(kind, version, &refers)));
     }
     Arc::new(snapshot)
 }

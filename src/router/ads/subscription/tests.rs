@@ -8,7 +8,7 @@ use envoy_types::pb::google::rpc::Status;
 use super::*;
 
 /// Resources of these names and versions: `a=1 b=2`.
-fn resources(text: &str) -> BTreeMap<String, Resource> {
+fn resources(text: &str) -> Resources {
     let pairs = text.split_whitespace().map(|pair| {
         let (name, version) = pair.split_once('=').unwrap();
         let resource = Resource {
@@ -18,7 +18,7 @@ fn resources(text: &str) -> BTreeMap<String, Resource> {
                 value: pair.as_bytes().to_vec(),
             },
         };
-        (name.to_owned(), resource)
+        (name.to_owned(), Arc::new(resource))
     });
     pairs.collect()
 }
@@ -53,7 +53,7 @@ fn request(text: &str) -> DeltaDiscoveryRequest {
 
 struct Test {
     subscription: Subscription,
-    wanted: BTreeMap<String, Resource>,
+    wanted: Resources,
     may_remove: bool,
     nonce: u64,
 }
