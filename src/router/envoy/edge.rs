@@ -4,7 +4,7 @@ use super::matcher::Choice;
 use super::names;
 use super::routes::{answered_by, environments, refused, resource, to_cluster};
 use super::snapshot::Resource;
-use crate::environment::BASE_VERSION;
+use crate::manifest::labels::BASE_VERSION;
 use crate::router::baggage::HEADER;
 use crate::router::model::{Entry, Table};
 

@@ -21,7 +21,7 @@ use super::matcher::{self, Choice};
 use super::names;
 use super::snapshot::Resource;
 use super::wrap::{OFF, any, number, text};
-use crate::environment::BASE_VERSION;
+use crate::manifest::labels::BASE_VERSION;
 use crate::router::model::{Env, Override};
 
 /// The response header that says which version answered, for requests with an environment only.

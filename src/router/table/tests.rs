@@ -373,7 +373,7 @@ fn the_entry_never_leads_back_to_the_routers() {
 #[derive(Clone, Debug)]
 enum Event {
     Admission(Option<ConfigMap>),
-    Service(Service),
+    Service(Box<Service>),
     Slice(EndpointSlice),
     Gone(&'static str, &'static str),
 }
@@ -404,14 +404,14 @@ fn events() -> impl Strategy<Value = Event> {
                 json!(r#"{"9080/TCP": 20002}"#),
             );
         }
-        Event::Service(read(shadow))
+        Event::Service(Box::new(read(shadow)))
     });
     let kind = prop::sample::select(vec!["ClusterIP", "ExternalName"]);
     let service =
         (namespaces(), names(), kind, any::<bool>()).prop_map(|(namespace, name, kind, http)| {
             let port = if http { 9080 } else { 80 };
             let service = with(own(namespace, name, port), "/spec", "type", json!(kind));
-            Event::Service(read(service))
+            Event::Service(Box::new(read(service)))
         });
     let slice = (
         namespaces(),
@@ -445,7 +445,7 @@ impl World {
             Event::Service(service) => {
                 self.services
                     .retain(|it| id(&it.metadata) != id(&service.metadata));
-                self.services.push(service.clone());
+                self.services.push((**service).clone());
             }
             Event::Slice(slice) => {
                 self.slices
