@@ -16,6 +16,7 @@ mod logs;
 mod overlay;
 mod remove;
 mod render;
+mod rights;
 mod router_envoy;
 mod up;
 mod wait;

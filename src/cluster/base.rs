@@ -70,6 +70,17 @@ fn config_maps() -> Resource {
     core("ConfigMap", "configmaps")
 }
 
+/// The kinds that a copy may need of a base.
+fn of_core(kind: &str) -> Resource {
+    let plural = match kind {
+        "Secret" => "secrets",
+        "PersistentVolumeClaim" => "persistentvolumeclaims",
+        "ServiceAccount" => "serviceaccounts",
+        _ => "configmaps",
+    };
+    core(kind, plural)
+}
+
 fn core(kind: &str, plural: &str) -> Resource {
     Resource {
         api_version: "v1".to_owned(),
@@ -133,6 +144,19 @@ impl Cluster {
         Ok(names.map(str::to_owned).collect())
     }
 
+    /// The metadata of the objects of a kind of the core group.
+    pub async fn list_core(
+        &self,
+        namespace: &str,
+        kind: &str,
+        attempt: &str,
+    ) -> Result<Vec<Value>> {
+        let collection = of_core(kind).collection(Some(namespace));
+        let listed = self.try_list(&collection, true).await;
+        let listed = listed.map_err(|failure| self.explain_failure(attempt, &failure))?;
+        Ok(listed.items)
+    }
+
     /// Reads an object of the core group; `None` where there is none.
     pub async fn read_core(
         &self,
@@ -141,13 +165,7 @@ impl Cluster {
         name: &str,
         attempt: &str,
     ) -> Result<Option<Value>> {
-        let plural = match kind {
-            "Secret" => "secrets",
-            "PersistentVolumeClaim" => "persistentvolumeclaims",
-            "ServiceAccount" => "serviceaccounts",
-            _ => "configmaps",
-        };
-        let path = core(kind, plural).object(Some(namespace), name);
+        let path = of_core(kind).object(Some(namespace), name);
         let found: Option<Value> = self.get_opt(&path, attempt).await?;
         Ok(found.map(|mut object| {
             // Answers do not always repeat them.
