@@ -15,6 +15,9 @@ mod kill;
 mod logs;
 mod remove;
 mod render;
+mod rights;
+mod same_namespace;
+mod sources;
 mod up;
 mod wait;
 
