@@ -29,7 +29,11 @@ const NEEDED: [(&str, &str, &[&str]); 5] = [
         "services",
         &["list", "watch", "create", "patch", "delete"],
     ),
-    ("", "serviceaccounts", &["list", "create", "patch", "delete"]),
+    (
+        "",
+        "serviceaccounts",
+        &["list", "create", "patch", "delete"],
+    ),
     ("", "configmaps", &["get", "create", "patch", "delete"]),
     ("", "secrets", &["get", "create", "patch", "delete"]),
 ];
@@ -41,8 +45,7 @@ const SOMETIMES: [(&str, &str, &[&str]); 2] = [
 ];
 
 /// What `dev` takes beside it where it makes and removes the namespace itself.
-const NAMESPACES: (&str, &str, &[&str]) =
-    ("", "namespaces", &["get", "watch", "create", "delete"]);
+const NAMESPACES: (&str, &str, &[&str]) = ("", "namespaces", &["get", "watch", "create", "delete"]);
 /// It removes a namespace only where it sees that nothing of others is in it.
 const EVERYTHING: (&str, &str, &[&str]) = ("*", "*", &["list"]);
 
@@ -74,7 +77,10 @@ impl Person {
         let guard = cluster.namespace(namespace).await;
         let accounts = Api::<ServiceAccount>::namespaced(cluster.client.clone(), namespace);
         let account = object(json!({"metadata": {"name": "jane"}}));
-        accounts.create(&Default::default(), &account).await.unwrap();
+        accounts
+            .create(&Default::default(), &account)
+            .await
+            .unwrap();
         let hour = object(json!({"spec": {"audiences": [], "expirationSeconds": 3600}}));
         let token = accounts
             .create_token_request("jane", &Default::default(), &hour)
@@ -116,7 +122,9 @@ impl Person {
 
     /// How the cluster is known to somebody who may not read `kube-system`: by its certificate authority.
     async fn identity(&self, cluster: &Cluster, project: &Project) -> String {
-        let run = self.dev(cluster, project, &cluster.uid, &["up", "-e", "t"]).await;
+        let run = self
+            .dev(cluster, project, &cluster.uid, &["up", "-e", "t"])
+            .await;
         told(&run, 3, &["OtherCluster"]);
         let mut words = run.stderr.split_whitespace();
         let authority = words.find(|word| word.starts_with("ca:")).unwrap();
@@ -173,7 +181,11 @@ async fn tokens_that_are_valid_no_more_are_told_as_such() {
     // Whose cluster it is is asked first, with the same token.
     let uid = cluster.uid.clone();
     let good = std::mem::replace(&mut jane.token, expired);
-    for args in [["up", "-e", "t"], ["down", "-e", "t"], ["status", "-e", "t"]] {
+    for args in [
+        ["up", "-e", "t"],
+        ["down", "-e", "t"],
+        ["status", "-e", "t"],
+    ] {
         let run = jane.dev(&cluster, &project, &uid, &args).await;
         told(&run, 3, &["Unauthenticated", "log in again"]);
         assert!(!run.stderr.contains(&jane.token), "the token is told");
@@ -189,7 +201,9 @@ async fn tokens_that_are_valid_no_more_are_told_as_such() {
         .delete("jane", &DeleteParams::default())
         .await
         .unwrap();
-    let down = jane.dev(&cluster, &project, &uid, &["down", "-e", "t"]).await;
+    let down = jane
+        .dev(&cluster, &project, &uid, &["down", "-e", "t"])
+        .await;
     told(&down, 3, &["Unauthenticated"]);
     let down = cluster.dev(&project, &["down", "-e", "t"]).await;
     assert_eq!(down.code, 0, "{}", down.stderr);
@@ -208,7 +222,15 @@ async fn with_less(cluster: &Cluster, less: Option<(&str, &str)>) -> Result<(), 
     jane.allow(cluster, rules(&needed, less)).await;
     let uid = jane.identity(cluster, &project).await;
     let theirs = ["Role jane", "RoleBinding jane", "ServiceAccount jane"];
-    attempt(cluster, &project, &jane, &uid, less, theirs.map(str::to_owned).to_vec()).await
+    attempt(
+        cluster,
+        &project,
+        &jane,
+        &uid,
+        less,
+        theirs.map(str::to_owned).to_vec(),
+    )
+    .await
 }
 
 /// `dev up` and `dev down` as this person; `less` is what one of them must name. `theirs` is what is in the namespace when
@@ -233,8 +255,12 @@ async fn attempt(
             let words = ["right", verb, resource, "MissingRight", "Hint:"];
             let named = words.iter().all(|word| error.contains(word));
             let one = last.stderr.matches("Error:").count() == 1;
-            (last.code != 3 || !named || !one)
-                .then(|| format!("{verb} {resource}: exit code {}: {}", last.code, last.stderr))
+            (last.code != 3 || !named || !one).then(|| {
+                format!(
+                    "{verb} {resource}: exit code {}: {}",
+                    last.code, last.stderr
+                )
+            })
         }
     };
     let down = cluster.dev(project, &["down", "-e", "t"]).await;
@@ -249,9 +275,9 @@ async fn each_right_that_is_missing_is_named_and_the_role_of_the_document_is_eno
     let Some(cluster) = cluster("each missing right").await else {
         return;
     };
-    let all = NEEDED.iter().flat_map(|(_, resource, verbs)| {
-        verbs.iter().map(move |verb| (*verb, *resource))
-    });
+    let all = NEEDED
+        .iter()
+        .flat_map(|(_, resource, verbs)| verbs.iter().map(move |verb| (*verb, *resource)));
     // One for each way in which it can be noticed; all of them in a long run.
     let few = [
         ("watch", "deployments"),

@@ -39,7 +39,9 @@ impl Shared {
 
     async fn dev(&self, args: &[&str]) -> Run {
         let place = ["--base", &self.namespace, "-n", &self.namespace];
-        self.cluster.dev(&self.project, &[&place, args].concat()).await
+        self.cluster
+            .dev(&self.project, &[&place, args].concat())
+            .await
     }
 
     async fn good(&self, args: &[&str]) -> Run {
@@ -59,7 +61,9 @@ impl Shared {
     async fn pods(&self, env: &str) -> BTreeSet<String> {
         let of_env = ListParams::default().labels(&format!("dev/env={env}"));
         let pods = self.api::<Pod>().list(&of_env).await.unwrap();
-        pods.into_iter().filter_map(|pod| pod.metadata.name).collect()
+        pods.into_iter()
+            .filter_map(|pod| pod.metadata.name)
+            .collect()
     }
 
     /// The pods behind each Service, once every one of these Services has some.
@@ -78,7 +82,8 @@ impl Shared {
                 .filter_map(|endpoint| endpoint.target_ref?.name)
                 .collect();
             behind.insert(service.clone(), pods);
-            let filled = |service: &String| behind.get(service).is_some_and(|pods| !pods.is_empty());
+            let filled =
+                |service: &String| behind.get(service).is_some_and(|pods| !pods.is_empty());
             if services.iter().all(filled) {
                 return behind;
             }
@@ -125,7 +130,10 @@ async fn an_environment_beside_the_base_is_apart_from_it() {
         let copy = &behind[&format!("{service}-a")];
         assert!(copy.is_subset(&mine), "{service}-a leads to {copy:?}");
         let original = &behind[service];
-        assert!(original.is_subset(&theirs), "{service} leads to {original:?}");
+        assert!(
+            original.is_subset(&theirs),
+            "{service} leads to {original:?}"
+        );
     }
     let second = shared.good(&["-e", "a", "up", "--set", "text=mine"]).await;
     assert!(second.stderr.contains("unchanged"), "{}", second.stderr);
@@ -134,7 +142,16 @@ async fn an_environment_beside_the_base_is_apart_from_it() {
     // Commands about the environment reach its pods only.
     let url = shared.good(&["-e", "a", "url", "web"]).await.stdout;
     assert!(url.contains("web-a."), "{url}");
-    let host = ["-e", "a", "exec", "web", "--", "/testbox", "cat", "/etc/hostname"];
+    let host = [
+        "-e",
+        "a",
+        "exec",
+        "web",
+        "--",
+        "/testbox",
+        "cat",
+        "/etc/hostname",
+    ];
     let host = shared.good(&host).await.stdout;
     assert!(mine.contains(host.trim()), "{host} is none of {mine:?}");
     let logs = shared.good(&["-e", "a", "logs", "-o", "json"]).await.stdout;
@@ -144,7 +161,10 @@ async fn an_environment_beside_the_base_is_apart_from_it() {
         .map(|line| line["pod"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(spoke, mine);
-    let status = shared.good(&["-e", "a", "status", "-o", "json"]).await.stdout;
+    let status = shared
+        .good(&["-e", "a", "status", "-o", "json"])
+        .await
+        .stdout;
     let status: Value = serde_json::from_str(&status).unwrap();
     let urls: Vec<&str> = status["services"]
         .as_array()

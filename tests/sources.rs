@@ -25,9 +25,10 @@ fn project(app: &str, base: &str) -> Project {
         ("chart/values.yaml", "text: unset\nreplicas: 3\n"),
         (
             "chart/templates/all.yaml",
-            &(plain("chart", "{{ .Values.text }}")
-                .replace("spec:\n  selector", "spec:\n  replicas: {{ .Values.replicas }}\n  selector")
-                + config),
+            &(plain("chart", "{{ .Values.text }}").replace(
+                "spec:\n  selector",
+                "spec:\n  replicas: {{ .Values.replicas }}\n  selector",
+            ) + config),
         ),
         ("values.yaml", "replicas: 1\n"),
         ("kust/kustomization.yaml", "resources: [all.yaml]\n"),
@@ -45,7 +46,9 @@ async fn charts_kustomizations_and_copies_of_what_runs_come_up_and_go() {
         return;
     };
     if dev::local::which("helm").is_none() || dev::local::which("kubectl").is_none() {
-        return left_out("sources: helm and kubectl are needed (`tests/cluster/cluster env` has both)");
+        return left_out(
+            "sources: helm and kubectl are needed (`tests/cluster/cluster env` has both)",
+        );
     }
     let base = unique("base");
     let original = two_services(&base);
