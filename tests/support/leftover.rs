@@ -6,8 +6,8 @@ use kube::discovery::{Discovery, Scope, verbs};
 
 use super::cluster::Cluster;
 
-/// Kinds that record what was; they go by themselves.
-const RECORDS: [&str; 2] = ["Event", "Lease"];
+/// Kinds that go by themselves: records of what was, and what is made for Services.
+const PASSING: [&str; 3] = ["Event", "Lease", "Endpoints"];
 /// What every namespace has.
 const STANDARD: [(&str, &str); 2] = [
     ("ConfigMap", "kube-root-ca.crt"),
@@ -35,7 +35,7 @@ impl Cluster {
                 let listed = capabilities.scope == Scope::Namespaced
                     && capabilities.supports_operation(verbs::LIST)
                     && capabilities.supports_operation(verbs::DELETE);
-                if !listed || RECORDS.contains(&resource.kind.as_str()) {
+                if !listed || PASSING.contains(&resource.kind.as_str()) {
                     continue;
                 }
                 let api = Api::<DynamicObject>::namespaced_with(
