@@ -81,6 +81,32 @@ async fn account(cluster: &Cluster, namespace: &str, name: &str) -> String {
     token.unwrap().status.unwrap().token
 }
 
+#[test]
+fn the_document_has_the_role_that_is_tested() {
+    let document = include_str!("../docs/rights.md");
+    let role = document.split("```yaml\n").nth(1).unwrap();
+    let role = role.split("```").next().unwrap();
+    let role: Value =
+        dev::manifest::yaml::from_str(role, std::path::Path::new("rights.md")).unwrap();
+    for (group, resource, verbs) in NEEDED {
+        let more = SOMETIMES.iter().filter(|more| more.1 == resource);
+        let mut all: Vec<&str> = verbs.to_vec();
+        all.extend(more.flat_map(|more| more.2));
+        all.sort_unstable();
+        let rules = role["rules"].as_array().unwrap();
+        let rule = rules.iter().find(|rule| rule["resources"][0] == resource);
+        let rule = rule.unwrap_or_else(|| panic!("no rule for {resource}"));
+        let mut told: Vec<&str> = rule["verbs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        told.sort_unstable();
+        assert_eq!((rule["apiGroups"][0].as_str(), told), (Some(group), all));
+    }
+}
+
 /// A person with few rights: an account in a namespace of its own, whose token is all that they have.
 struct Person {
     token: String,

@@ -12,7 +12,7 @@ use http::Request;
 use serde_json::Value;
 
 use crate::cluster::remove::{self, Target};
-use crate::cluster::{Cluster, Resource};
+use crate::cluster::{Cluster, Resource, access};
 use crate::error::{Error, Result};
 use crate::manifest::{ObjectKey, labels};
 use crate::plan::{
@@ -174,6 +174,18 @@ impl Run<'_> {
             .create_namespace(name, &self.plan.stamp, self.options.owner.as_deref())
             .await?;
         self.observer.progress(Progress::NamespaceCreated(name));
+        // In a namespace that was not there, nothing could be asked before.
+        access::require(
+            self.cluster,
+            &format!("bring {} up in {name}", self.plan.stamp.env),
+            &access::needed(self.plan),
+        )
+        .await
+        .map_err(|error| {
+            error.hint(format!(
+                "the namespace {name} was made; `dev down` removes it"
+            ))
+        })?;
         let pod = |change: &Change| change.key.api_version == "v1" && change.key.kind == "Pod";
         if self.plan.changes.iter().any(pod) {
             self.cluster
@@ -238,11 +250,10 @@ impl Run<'_> {
 
     async fn service(&self, steps: &ServiceSteps) -> Result<usize> {
         let written = self.service_steps(steps).await;
-        let service = steps.service.as_str();
-        self.observer.progress(match &written {
-            Ok(_) => Progress::ServiceApplied(service),
-            Err(_) => Progress::ServiceFailed(service),
-        });
+        if written.is_err() {
+            self.observer
+                .progress(Progress::ServiceFailed(&steps.service));
+        }
         written
     }
 
@@ -258,6 +269,12 @@ impl Run<'_> {
         let mut written = 0;
         for stage in &steps.stages {
             written += self.stage(stage).await?;
+        }
+        self.observer
+            .progress(Progress::ServiceApplied(&steps.service));
+        if !steps.takeover.is_empty() {
+            self.observer.ready(&steps.service).await?;
+            written += self.stage(&steps.takeover).await?;
         }
         Ok(written)
     }
