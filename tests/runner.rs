@@ -14,10 +14,13 @@ mod faults;
 mod kill;
 mod logs;
 mod overlay;
+mod overlay_rights;
 mod remove;
 mod render;
 mod rights;
 mod router_envoy;
+mod same_namespace;
+mod sources;
 mod up;
 mod wait;
 

@@ -101,11 +101,17 @@ pub fn needed(plan: &Plan) -> BTreeSet<Right> {
     if plan.is_empty() {
         return rights;
     }
-    let record = match plan.recorded {
-        Some(_) => "update",
-        None => "create",
-    };
-    rights.insert(Right::core(record, "configmaps", &plan.namespace));
+    let during = &plan.inventory_during;
+    if plan.recorded.is_none() {
+        rights.insert(Right::core("create", "configmaps", &plan.namespace));
+    }
+    let grows = plan
+        .recorded
+        .as_ref()
+        .is_some_and(|recorded| recorded != during);
+    if grows || *during != plan.inventory_after {
+        rights.insert(Right::core("update", "configmaps", &plan.namespace));
+    }
     for change in &plan.changes {
         let verbs: &[&'static str] = match &change.action {
             Action::Create => &["create", "patch"],

@@ -144,19 +144,6 @@ impl Cluster {
         Ok(names.map(str::to_owned).collect())
     }
 
-    /// The metadata of the objects of a kind of the core group.
-    pub async fn list_core(
-        &self,
-        namespace: &str,
-        kind: &str,
-        attempt: &str,
-    ) -> Result<Vec<Value>> {
-        let collection = of_core(kind).collection(Some(namespace));
-        let listed = self.try_list(&collection, true).await;
-        let listed = listed.map_err(|failure| self.explain_failure(attempt, &failure))?;
-        Ok(listed.items)
-    }
-
     /// Reads an object of the core group; `None` where there is none.
     pub async fn read_core(
         &self,

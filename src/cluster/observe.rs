@@ -142,16 +142,19 @@ async fn read(
             failure.is_forbidden(),
         )
     };
-    let listing = format!("list {} in {namespace}", resource.plural);
-    let mut refused = None;
     if resource.namespaced {
         let collection = resource.collection(Some(namespace));
         match cluster.try_list(&collection, false).await {
             Ok(listed) => return Ok(listed.items),
             // The kind was in the table but this server does not have it.
             Err(failure) if failure.is_not_found() => return Ok(Vec::new()),
-            Err(failure) if failure.is_forbidden() => refused = Some(explain(listing, &failure)),
-            Err(failure) => return Err(explain(listing, &failure)),
+            Err(failure) if failure.is_forbidden() => {}
+            Err(failure) => {
+                return Err(explain(
+                    format!("list {} in {namespace}", resource.plural),
+                    &failure,
+                ));
+            }
         }
     }
     let reads = names.iter().map(async |name| {
@@ -160,11 +163,7 @@ async fn read(
         match cluster.try_send::<Value>(request).await {
             Ok(found) => Ok(Some(found)),
             Err(failure) if failure.is_not_found() => Ok(None),
-            // The right that would be enough by itself is the one to ask for.
-            Err(failure) => match &refused {
-                Some(refused) if failure.is_forbidden() => Err(refused.clone()),
-                _ => Err(explain(format!("read {} {name}", resource.kind), &failure)),
-            },
+            Err(failure) => Err(explain(format!("read {} {name}", resource.kind), &failure)),
         }
     });
     let found = futures::future::try_join_all(reads).await?;

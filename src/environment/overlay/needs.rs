@@ -110,25 +110,25 @@ async fn read_here(
     cluster: &Cluster,
     wanted: &BTreeMap<Wanted, BTreeSet<String>>,
 ) -> Result<BTreeSet<Wanted>> {
-    let kinds: BTreeSet<&str> = wanted
+    let asked = wanted
         .keys()
-        .map(|(kind, _)| kind.as_str())
-        .filter(|kind| matches!(*kind, "Secret" | "PersistentVolumeClaim"))
-        .collect();
-    let reads = kinds.into_iter().map(async |kind| {
-        let attempt = format!("see which {kind}s are in {} already", scope.namespace);
-        let found = cluster.list_core(&scope.namespace, kind, &attempt).await?;
-        let theirs = |object: &Value| {
-            let ours = object["metadata"]["annotations"]
-                .get(labels::NEEDED_BY)
-                .is_some();
-            let name = object["metadata"]["name"].as_str()?;
-            (!ours).then(|| (kind.to_owned(), name.to_owned()))
+        .filter(|(kind, _)| matches!(kind.as_str(), "Secret" | "PersistentVolumeClaim"));
+    let reads = asked.map(async |wanted| {
+        let (kind, name) = wanted;
+        let attempt = format!(
+            "see whether the {kind} {name} is in {} already",
+            scope.namespace
+        );
+        let found = cluster
+            .read_core(&scope.namespace, kind, name, &attempt)
+            .await?;
+        let ours = |object: &Value| {
+            let annotations = &object["metadata"]["annotations"];
+            annotations.get(labels::NEEDED_BY).is_some()
         };
-        Ok::<_, Error>(found.iter().filter_map(theirs).collect::<Vec<_>>())
+        Ok::<_, Error>(found.filter(|object| !ours(object)).map(|_| wanted.clone()))
     });
-    let here = try_join_all(reads).await?.into_iter().flatten();
-    Ok(here.filter(|found| wanted.contains_key(found)).collect())
+    Ok(try_join_all(reads).await?.into_iter().flatten().collect())
 }
 
 fn is_shared(base: &Base, name: &str) -> bool {
