@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use dev::router::envoy::Families;
 use dev::router::envoy::bootstrap::{Bootstrap, READY_PORT, bootstrap};
 
 /// Worker threads.
@@ -19,6 +20,7 @@ impl Envoy {
             base: "shop",
             ads: &folder.join("ads.sock"),
             admin: &folder.join("admin.sock"),
+            families: Families::default(),
         });
         // Several of them run on this machine.
         let text = made

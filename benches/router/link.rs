@@ -129,7 +129,7 @@ impl Link {
                 })
             }
             ["touch"] => self.touch().await,
-            ["objects"] => json!(millis(self.from_objects())),
+            ["objects"] => json!(millis(self.table_from_objects())),
             ["processor", count] => {
                 let count: usize = count.parse().expect("a number");
                 let processes = [std::process::id(), self.envoy.id()];
@@ -175,7 +175,7 @@ impl Link {
     }
 
     /// How long the table takes from the objects of the cluster, the middle one of five.
-    fn from_objects(&self) -> Duration {
+    fn table_from_objects(&self) -> Duration {
         let owned = world::objects(self.size);
         let objects = Objects {
             base: "shop",

@@ -180,7 +180,6 @@ impl Stage {
             for turn in 0..loads.len() {
                 let which = (round + turn) % loads.len();
                 let outcome = load::run(&loads[which], &self.load);
-                eprintln!("{which} {:.3} {:.3}", outcome.times.percentile(50.0), outcome.times.percentile(99.0));
                 outcomes[which].extend(&outcome);
             }
         }

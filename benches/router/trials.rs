@@ -39,7 +39,10 @@ pub async fn run(link: &mut Link, kind: &str, count: usize) -> Value {
             "other" => (Some(target.version(link, 0)), Some(target.version(link, 1))),
             other => panic!("unknown: {other}"),
         };
-        target.set(link, before.as_ref()).await;
+        let usual = target.version(link, 0);
+        if before.as_ref() != Some(&usual) {
+            target.set(link, before.as_ref()).await;
+        }
         let mut connection = Connection::open(link.listeners[target.service]).await;
         let header = header(target.environment);
         let wanted = link.pods[1].port().to_string();
@@ -67,7 +70,6 @@ pub async fn run(link: &mut Link, kind: &str, count: usize) -> Value {
         let (asked, has) = tokio::join!(asking, accepting);
         routed.add(asked);
         accepted.add(has);
-        let usual = target.version(link, 0);
         target.set(link, Some(&usual)).await;
     }
     json!({"routed": routed.to_value(), "accepted": accepted.to_value()})
