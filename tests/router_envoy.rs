@@ -3,6 +3,7 @@
 mod bystanders;
 mod configuration;
 mod edge;
+mod families;
 mod rules;
 mod streams;
 mod versions;

@@ -5,6 +5,7 @@ pub mod ads;
 pub mod baggage;
 pub mod endpoints;
 pub mod envoy;
+pub mod families;
 pub mod install;
 pub mod model;
 pub mod protocol;

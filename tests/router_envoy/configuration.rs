@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
+use dev::router::envoy::Families;
 use dev::router::envoy::bootstrap::{Bootstrap, bootstrap};
 use dev::router::model::{Override, Protocol, RoutedPort, RoutedService, Table};
 use serde_json::Value;
@@ -121,15 +122,18 @@ async fn envoy_takes_the_bootstrap() {
     };
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("bootstrap.json");
-    let made = bootstrap(&Bootstrap {
-        node: "dev-router-0",
-        base: "shop",
-        ads: &folder.path().join("ads.sock"),
-        admin: &folder.path().join("admin.sock"),
-    });
-    std::fs::write(&config, made.to_string()).unwrap();
-    let verdict = validate(&program, &config).await;
-    assert!(verdict.is_ok(), "{}", verdict.unwrap_err());
+    for families in [Families::Ipv4, Families::Both] {
+        let made = bootstrap(&Bootstrap {
+            node: "dev-router-0",
+            base: "shop",
+            ads: &folder.path().join("ads.sock"),
+            admin: &folder.path().join("admin.sock"),
+            families,
+        });
+        std::fs::write(&config, made.to_string()).unwrap();
+        let verdict = validate(&program, &config).await;
+        assert!(verdict.is_ok(), "{families:?}: {}", verdict.unwrap_err());
+    }
 }
 
 /// The entries of maps come in any order.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use dev::router::envoy::fixed::{Place, fixed};
-use dev::router::envoy::snapshot;
+use dev::router::envoy::{Families, snapshot_on};
 use dev::router::model::Table;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -38,11 +38,16 @@ pub struct Envoy {
 impl Envoy {
     /// Starts one that serves this table, on the ports that the table says.
     pub async fn start(program: &Path, table: &Table) -> Self {
+        Self::start_on(Families::Ipv4, program, table).await
+    }
+
+    /// With [`Families::Both`] it listens on all addresses of the machine, else on loopback.
+    pub async fn start_on(families: Families, program: &Path, table: &Table) -> Self {
         let folder = TempDir::new().unwrap();
         let edge = free_port().await;
         let config = folder.path().join("envoy.pb");
         let admin = folder.path().join("admin.sock");
-        std::fs::write(&config, rendered(table, edge, &admin)).unwrap();
+        std::fs::write(&config, rendered_on(families, table, edge, &admin)).unwrap();
         let mut process = Command::new(program)
             .args([
                 "--concurrency",
@@ -106,12 +111,21 @@ impl Envoy {
 
 /// A table as a bootstrap for one machine.
 pub fn rendered(table: &Table, edge: u16, admin: &Path) -> Vec<u8> {
+    rendered_on(Families::Ipv4, table, edge, admin)
+}
+
+fn rendered_on(families: Families, table: &Table, edge: u16, admin: &Path) -> Vec<u8> {
+    let address = match families {
+        Families::Ipv4 => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        // Loopback is of one family only.
+        Families::Both => families.any(),
+    };
     let place = Place {
-        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        address,
         edge,
         admin,
     };
-    fixed(&snapshot(table), &place).unwrap()
+    fixed(&snapshot_on(families, table), &place).unwrap()
 }
 
 /// What `envoy --mode validate` says of a file; the error is its whole output.

@@ -67,7 +67,9 @@ impl Session {
 
     /// From now on this is wanted. Gives what is to be sent.
     pub(super) fn offer(&mut self, snapshot: Arc<Snapshot>) -> Vec<DeltaDiscoveryResponse> {
-        self.endpoints.review(&snapshot.endpoints);
+        let before = self.latest.as_ref().or(self.target.as_ref());
+        let before = before.map(|snapshot| &snapshot.endpoints);
+        self.endpoints.review(before, &snapshot.endpoints);
         self.latest = Some(snapshot);
         self.step()
     }
@@ -80,7 +82,7 @@ impl Session {
         };
         let heard = self.subscription(kind).hear(request);
         if let Some(target) = self.target.clone().filter(|_| heard.review) {
-            self.subscription(kind).review(kind.of(&target));
+            self.subscription(kind).review(None, kind.of(&target));
         }
         match kind {
             Kind::Clusters => {
@@ -176,9 +178,13 @@ impl Session {
     }
 
     fn begin(&mut self, snapshot: Arc<Snapshot>) {
-        self.clusters.review(&snapshot.clusters);
-        self.listeners.review(&snapshot.listeners);
-        self.routes.review(&snapshot.routes);
+        let before = self.target.take();
+        let before = |kind: Kind| before.as_ref().map(|snapshot| kind.of(snapshot));
+        self.clusters
+            .review(before(Kind::Clusters), &snapshot.clusters);
+        self.listeners
+            .review(before(Kind::Listeners), &snapshot.listeners);
+        self.routes.review(before(Kind::Routes), &snapshot.routes);
         self.warming
             .retain(|name| snapshot.endpoints.contains_key(name));
         self.target = Some(snapshot);

@@ -4,6 +4,7 @@
 //! A response that is refused is sent again in halves until the resource that is at fault is alone; that one is not sent
 //! again before it changes.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -211,8 +212,13 @@ impl Subscription {
         }
     }
 
-    /// Compares everything that Envoy has with everything that is wanted.
-    pub(super) fn review(&mut self, wanted: &Resources) {
+    /// Something else is wanted than what was reviewed `before`, if anything was: otherwise everything that Envoy has is compared
+    /// with everything that is wanted. With 50,000 resources the difference is that between milliseconds and tens of them.
+    pub(super) fn review(&mut self, before: Option<&Resources>, wanted: &Resources) {
+        if let Some(before) = before {
+            self.check.extend(differing(before, wanted).cloned());
+            return;
+        }
         let differs = |(name, resource): &(&String, &Arc<Resource>)| {
             self.accepted.get(*name) != Some(&resource.version)
         };
@@ -351,6 +357,31 @@ impl Subscription {
     pub(super) fn take_changes(&mut self) -> Vec<(String, Option<String>)> {
         std::mem::take(&mut self.changes)
     }
+}
+
+/// The names of what is in one only or differs, by one walk along both. Snapshots share what has not changed.
+fn differing<'a>(one: &'a Resources, other: &'a Resources) -> impl Iterator<Item = &'a String> {
+    let (mut left, mut right) = (one.iter().peekable(), other.iter().peekable());
+    std::iter::from_fn(move || {
+        loop {
+            let order = match (left.peek(), right.peek()) {
+                (Some((left, _)), Some((right, _))) => left.cmp(right),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => return None,
+            };
+            match order {
+                Ordering::Less => return left.next().map(|(name, _)| name),
+                Ordering::Greater => return right.next().map(|(name, _)| name),
+                Ordering::Equal => {
+                    let ((name, was), (_, is)) = (left.next()?, right.next()?);
+                    if !Arc::ptr_eq(was, is) && was.version != is.version {
+                        return Some(name);
+                    }
+                }
+            }
+        }
+    })
 }
 
 enum Absent {

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::snapshot::Families;
+
 /// The port on which Envoy itself says that it is ready: a dead link or API server makes no pod unready.
 pub const READY_PORT: u16 = 15021;
 /// The path of the readiness probe.
@@ -35,6 +37,8 @@ pub struct Bootstrap<'a> {
     pub ads: &'a Path,
     /// The Unix socket that Envoy's admin interface listens on.
     pub admin: &'a Path,
+    /// What readiness is answered on.
+    pub families: Families,
 }
 
 /// The bootstrap as JSON.
@@ -58,7 +62,7 @@ pub fn bootstrap(of: &Bootstrap<'_>) -> Value {
             "cds_config": by_ads,
             "lds_config": by_ads,
         },
-        "static_resources": {"listeners": [ready()], "clusters": [ads(of.ads)]},
+        "static_resources": {"listeners": [ready(of.families)], "clusters": [ads(of.ads)]},
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": stats()}}},
         "deferred_stat_options": {"enable_deferred_creation_stats": true},
         "layered_runtime": {"layers": [{"name": "ours", "static_layer": runtime()}]},
@@ -84,10 +88,12 @@ fn ads(socket: &Path) -> Value {
 }
 
 /// Answers 200, or 503 from `POST /healthcheck/fail` on.
-fn ready() -> Value {
+fn ready(families: Families) -> Value {
     json!({
         "name": "ready",
-        "address": {"socket_address": {"address": "0.0.0.0", "port_value": READY_PORT}},
+        "address": {"socket_address": {
+            "address": families.any(), "ipv4_compat": families.ipv4_compat(), "port_value": READY_PORT,
+        }},
         // Probes go on while the other listeners drain.
         "drain_type": "MODIFY_ONLY",
         "filter_chains": [{"filters": [{

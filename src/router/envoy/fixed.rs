@@ -76,6 +76,7 @@ fn listener(
     let address = listener.address.as_mut().and_then(|it| it.address.as_mut());
     if let Some(Kind::SocketAddress(socket)) = address {
         socket.address = place.address.to_string();
+        socket.ipv4_compat &= place.address.is_ipv6();
         if name == names::EDGE {
             socket.port_specifier = Some(PortSpecifier::PortValue(place.edge.into()));
         }

@@ -1,7 +1,5 @@
 //! Listeners: one for each port of a routed Service, and the entry from outside.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, Listener, filter};
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
@@ -9,7 +7,8 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_pro
 use envoy_types::pb::google::protobuf::Any;
 
 use super::http::connection_manager;
-use super::wrap::{OFF, address, any, number};
+use super::snapshot::Families;
+use super::wrap::{OFF, any, listening, number};
 use super::{edge, names};
 use crate::router::model::{Edge, Protocol};
 
@@ -25,7 +24,13 @@ const CONNECTS: u32 = 2;
 pub const EDGE_PORT: u16 = 15080;
 
 /// The listener of a Service port.
-pub(super) fn of_service(service: &str, port: u16, inner: u16, protocol: Protocol) -> Listener {
+pub(super) fn of_service(
+    service: &str,
+    port: u16,
+    inner: u16,
+    protocol: Protocol,
+    families: Families,
+) -> Listener {
     let name = names::service(service, port);
     let (filter, config) = match protocol {
         Protocol::Http => (HTTP, any(&connection_manager(&name, service, NORMALISE))),
@@ -40,21 +45,26 @@ pub(super) fn of_service(service: &str, port: u16, inner: u16, protocol: Protoco
             }),
         ),
     };
-    listener(name, inner, filter, config)
+    listener(name, (families, inner), filter, config)
 }
 
 /// The listener of the entry from outside.
-pub(super) fn of_edge(to: &Edge) -> Listener {
+pub(super) fn of_edge(to: &Edge, families: Families) -> Listener {
     let manager = connection_manager(names::EDGE, &to.domain, &edge::script(&to.domain));
-    listener(names::EDGE.to_owned(), EDGE_PORT, HTTP, any(&manager))
+    listener(
+        names::EDGE.to_owned(),
+        (families, EDGE_PORT),
+        HTTP,
+        any(&manager),
+    )
 }
 
-fn listener(name: String, port: u16, filter: &str, config: Any) -> Listener {
+fn listener(name: String, on: (Families, u16), filter: &str, config: Any) -> Listener {
     #[allow(deprecated, reason = "messages are filled up with their defaults")]
     Listener {
         stat_prefix: name.clone(),
         name,
-        address: address(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)),
+        address: listening(on.0, on.1),
         traffic_direction: TrafficDirection::Inbound as i32,
         filter_chains: vec![FilterChain {
             filters: vec![Filter {

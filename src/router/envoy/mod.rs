@@ -21,8 +21,8 @@ mod update;
 mod wrap;
 
 pub use listeners::EDGE_PORT;
-pub use snapshot::{Resource, Snapshot};
-pub use update::{snapshot, update};
+pub use snapshot::{Families, Resource, Snapshot};
+pub use update::{snapshot, snapshot_on, update};
 
 #[cfg(test)]
 mod tests;

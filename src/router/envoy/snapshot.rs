@@ -1,6 +1,7 @@
 //! Everything that one Envoy is sent: resources by type and name.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use envoy_types::pb::google::protobuf::Any;
@@ -46,6 +47,8 @@ pub type Resources = BTreeMap<String, Arc<Resource>>;
 /// Resources by name, of each type that the routers use.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
+    /// What its listeners listen on.
+    pub families: Families,
     /// `envoy.config.cluster.v3.Cluster`
     pub clusters: Resources,
     /// `envoy.config.endpoint.v3.ClusterLoadAssignment`, by cluster name
@@ -54,4 +57,32 @@ pub struct Snapshot {
     pub listeners: Resources,
     /// `envoy.config.route.v3.RouteConfiguration`
     pub routes: Resources,
+}
+
+/// The address families that listeners listen on: the same for everything in a pod, as its kernel has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Families {
+    /// IPv4 only, where the kernel has no IPv6.
+    #[default]
+    Ipv4,
+    /// Both, by one socket.
+    Both,
+}
+
+impl Families {
+    /// The address that means all of them.
+    pub fn any(self) -> IpAddr {
+        match self {
+            Self::Ipv4 => Ipv4Addr::UNSPECIFIED.into(),
+            Self::Both => Ipv6Addr::UNSPECIFIED.into(),
+        }
+    }
+
+    /// Whether a socket of [`Families::any`] must be told to take IPv4 as well.
+    pub(super) fn ipv4_compat(self) -> bool {
+        match self {
+            Self::Ipv4 => false,
+            Self::Both => true,
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::snapshot::{Resource, Resources, Snapshot};
+use super::snapshot::{Families, Resource, Resources, Snapshot};
 use super::{clusters, edge, listeners, names, routes};
 use crate::router::model::{Env, Override, Protocol, Table};
 
@@ -19,14 +19,23 @@ struct Part<'a> {
 
 type Key<'a> = (&'a str, u16);
 
-/// The resources of a table.
-pub fn snapshot(table: &Table) -> Snapshot {
-    let mut snapshot = Snapshot::default();
+/// The resources of a table, with listeners on these address families.
+pub fn snapshot_on(families: Families, table: &Table) -> Snapshot {
+    let mut snapshot = Snapshot {
+        families,
+        ..Snapshot::default()
+    };
     update(&mut snapshot, &Table::default(), table);
     snapshot
 }
 
-/// Makes the snapshot of the table `from` that of the table `to`. Only what differs is made anew.
+/// The resources of a table, with listeners on IPv4.
+pub fn snapshot(table: &Table) -> Snapshot {
+    snapshot_on(Families::Ipv4, table)
+}
+
+/// Makes the snapshot of the table `from` that of the table `to`. Only what differs is made anew. An empty snapshot is that
+/// of an empty table.
 pub fn update(snapshot: &mut Snapshot, from: &Table, to: &Table) {
     let (old, new) = (parts(from), parts(to));
     for (key, part) in &old {
@@ -72,6 +81,7 @@ fn parts(table: &Table) -> BTreeMap<Key<'_>, Part<'_>> {
 fn change(snapshot: &mut Snapshot, key: Key<'_>, old: Option<&Part<'_>>, new: Option<&Part<'_>>) {
     let (service, port) = key;
     let name = names::service(service, port);
+    let families = snapshot.families;
 
     let listener = |part: &Part<'_>| part.listener;
     replace(
@@ -80,7 +90,9 @@ fn change(snapshot: &mut Snapshot, key: Key<'_>, old: Option<&Part<'_>>, new: Op
         old.and_then(listener),
         new.and_then(listener),
         |(number, protocol)| {
-            Resource::pack(&listeners::of_service(service, port, *number, *protocol))
+            Resource::pack(&listeners::of_service(
+                service, port, *number, *protocol, families,
+            ))
         },
     );
     replace(
@@ -134,12 +146,13 @@ fn change_edge(snapshot: &mut Snapshot, from: &Table, to: &Table) {
         let entry = table.edge.as_ref()?;
         Some((entry.edge.clone(), entry.base.is_empty()))
     };
+    let families = snapshot.families;
     replace(
         &mut snapshot.listeners,
         names::EDGE,
         edge(from),
         edge(to),
-        |edge| Resource::pack(&listeners::of_edge(edge)),
+        |edge| Resource::pack(&listeners::of_edge(edge, families)),
     );
     let same_routes = outside(from) == outside(to)
         && from.base == to.base

@@ -12,6 +12,8 @@ use envoy_types::pb::envoy::config::core::v3::{
 use envoy_types::pb::google::protobuf::{Any, BoolValue, Duration, UInt32Value};
 use prost::{Message, Name};
 
+use super::snapshot::Families;
+
 /// For switches that are off where 0 is written.
 pub(super) const OFF: Option<Duration> = Some(Duration {
     seconds: 0,
@@ -49,6 +51,18 @@ pub(super) fn address(of: SocketAddr) -> Option<Address> {
         address: Some(Kind::SocketAddress(SocketAddress {
             address: of.ip().to_string(),
             port_specifier: Some(PortSpecifier::PortValue(of.port().into())),
+            ..SocketAddress::default()
+        })),
+    })
+}
+
+/// A port on all addresses.
+pub(super) fn listening(families: Families, port: u16) -> Option<Address> {
+    Some(Address {
+        address: Some(Kind::SocketAddress(SocketAddress {
+            address: families.any().to_string(),
+            ipv4_compat: families.ipv4_compat(),
+            port_specifier: Some(PortSpecifier::PortValue(port.into())),
             ..SocketAddress::default()
         })),
     })

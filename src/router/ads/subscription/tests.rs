@@ -71,14 +71,14 @@ impl Test {
     fn hear(&mut self, text: &str) -> Heard {
         let heard = self.subscription.hear(&request(text));
         if heard.review {
-            self.subscription.review(&self.wanted);
+            self.subscription.review(None, &self.wanted);
         }
         heard
     }
 
     fn want(&mut self, wanted: &str) {
-        self.wanted = resources(wanted);
-        self.subscription.review(&self.wanted);
+        let before = std::mem::replace(&mut self.wanted, resources(wanted));
+        self.subscription.review(Some(&before), &self.wanted);
     }
 
     /// The next response: `2: a=1 -b`; empty: none.
@@ -430,4 +430,19 @@ fn the_shorthand_of_these_tests_says_what_it_should() {
         HashMap::from([("c".to_owned(), "1".to_owned())])
     );
     assert_eq!(request.response_nonce, "4");
+}
+
+#[test]
+fn what_differs_is_found_by_one_walk() {
+    for (one, other, expected) in [
+        ("", "", ""),
+        ("a=1 b=1", "a=1 b=1", ""),
+        ("", "a=1 b=1", "a b"),
+        ("a=1 b=1", "", "a b"),
+        ("a=1 c=1 d=1 f=1", "b=1 c=2 d=1 e=1", "a b c e f"),
+    ] {
+        let (one, other) = (resources(one), resources(other));
+        let found: Vec<&str> = differing(&one, &other).map(String::as_str).collect();
+        assert_eq!(found.join(" "), expected, "{one:?} {other:?}");
+    }
 }
