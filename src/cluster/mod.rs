@@ -24,6 +24,7 @@ pub mod pods;
 pub mod remove;
 mod request;
 mod retry;
+pub mod routers;
 pub mod terminal;
 pub mod url;
 pub mod wait;

@@ -18,6 +18,7 @@ pub async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Render(render) => render.run(context).await,
         Command::Diff(diff) => return diff.run(context).await,
         Command::Validate(validate) => validate.run(context).await,
+        Command::Router(router) => router.run(context).await,
         Command::Image(image) => image.run(context).await,
         Command::Admit(admit) => admit.run(context).await,
         Command::Completions(completions) => completions.run(context),

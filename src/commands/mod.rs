@@ -12,6 +12,7 @@ pub mod image;
 pub mod logs;
 pub mod man;
 pub mod render;
+pub mod router;
 pub mod schema;
 pub mod status;
 pub mod up;

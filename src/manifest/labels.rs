@@ -44,6 +44,9 @@ pub const FALLBACK: &str = "dev/fallback";
 /// The ConfigMap in a base that says which namespaces are its environments.
 pub const ADMISSION: &str = "dev-admission";
 
+/// Annotation of that ConfigMap: `true` while the routers are taken away; every Service is restored then.
+pub const UNINSTALL: &str = "dev/uninstall";
+
 /// The name of the ConfigMap that lists what an environment owns: several environments may live in one namespace.
 pub fn inventory_name(env: &str) -> String {
     format!("dev-inventory-{env}")
