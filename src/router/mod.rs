@@ -1,6 +1,7 @@
 //! The router beside a base: which version of a service answers a request. The table and Envoy's resources are pure.
 
 pub mod admission;
+pub mod ads;
 pub mod baggage;
 pub mod endpoints;
 pub mod envoy;
