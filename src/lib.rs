@@ -17,6 +17,10 @@ pub mod router;
 pub mod settings;
 pub mod ui;
 
+#[cfg(test)]
+#[path = "../tests/support/left_out.rs"]
+mod left_out;
+
 use std::process::ExitCode;
 
 use clap::Parser;

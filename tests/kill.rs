@@ -1,40 +1,136 @@
-//! `dev up` killed with SIGKILL at every write that it makes: one `dev down` afterwards leaves nothing.
+//! `dev up` stopped at every write that it makes, with SIGKILL and with Ctrl-C: one `dev down` afterwards leaves
+//! nothing, and a second `dev up` goes on.
 
-use std::process::{Command, Stdio};
-
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use std::process::{Command, ExitStatus, Stdio};
 
 use crate::support::app::{two_services, unique};
 use crate::support::cluster::{Cluster, cluster, long};
-use crate::support::project::{Project, run};
-use crate::support::proxy::{Kill, Moment, Proxy};
+use crate::support::project::Project;
+use crate::support::proxy::{Kill, Moment, Proxy, Signal};
 
-/// Starts `dev up` as a process of its own that can be killed.
-fn start(project: &Project, proxy: &Proxy, uid: &str) -> std::process::Child {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("dev"));
-    command
-        .args(["up", "-e", "t", "-q"])
-        .current_dir(project.root())
-        .env_clear()
-        .env("HOME", project.root())
-        .env("KUBECONFIG", proxy.kubeconfig(&project.root()))
-        .env("DEV_CLUSTER_UID", uid)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.spawn().unwrap()
+/// One application and its environment.
+struct App {
+    project: Project,
+    namespace: String,
+    _guard: crate::support::cluster::Guard,
 }
 
-async fn left_over(cluster: &Cluster, namespace: &str) -> Vec<String> {
-    let mut left = cluster.names::<Deployment>(namespace).await;
-    left.extend(cluster.names::<Service>(namespace).await);
-    left.extend(cluster.names::<Secret>(namespace).await);
-    left.extend(cluster.names::<ConfigMap>(namespace).await);
-    left.extend(cluster.names::<ServiceAccount>(namespace).await);
-    if cluster.has_namespace(namespace).await {
-        left.push(format!("Namespace {namespace}"));
+impl App {
+    fn new(cluster: &Cluster) -> Self {
+        let name = unique("kill");
+        let namespace = format!("{name}-t");
+        Self {
+            project: two_services(&name),
+            _guard: cluster.guard(&namespace),
+            namespace,
+        }
     }
-    left
+
+    /// Runs `dev up` as a process of its own, which gets a signal where one is wanted.
+    async fn up(&self, proxy: &Proxy, uid: &str, stop: Option<(Point, Signal)>) -> ExitStatus {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("dev"));
+        command
+            .args(["up", "-e", "t", "-q"])
+            .current_dir(self.project.root())
+            .env_clear()
+            .env("HOME", self.project.root())
+            .env("KUBECONFIG", proxy.kubeconfig(&self.project.root()))
+            .env("DEV_CLUSTER_UID", uid)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        proxy.arm(None);
+        let mut child = command.spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        proxy.arm(stop.map(|(point, signal)| Kill {
+            pid,
+            write: point.write,
+            moment: point.moment,
+            signal,
+        }));
+        let status = tokio::task::spawn_blocking(move || child.wait().unwrap())
+            .await
+            .unwrap();
+        proxy.arm(None);
+        status
+    }
+}
+
+/// Where it is stopped.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    write: usize,
+    moment: Moment,
+}
+
+/// The points of a whole run: a few in every run of the tests (the namespace, the inventory, an object in the middle,
+/// the last), all in a long one.
+async fn points(cluster: &Cluster, proxy: &Proxy) -> Vec<Point> {
+    let app = App::new(cluster);
+    let mut command = app.project.command();
+    command
+        .args(["up", "-e", "t", "-q"])
+        .env("KUBECONFIG", proxy.kubeconfig(&app.project.root()))
+        .env("DEV_CLUSTER_UID", &cluster.uid);
+    let run = tokio::task::spawn_blocking(move || crate::support::project::run(&mut command))
+        .await
+        .unwrap();
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let writes = proxy.writes().len();
+    assert!(writes >= 9, "{:?}", proxy.writes());
+    let few = |point: &Point| {
+        let last = point.write == writes && point.moment == Moment::Before;
+        last || ([1, 2, writes / 2].contains(&point.write) && point.moment == Moment::After)
+    };
+    (1..=writes)
+        .flat_map(|write| {
+            [Moment::Before, Moment::After].map(|moment| Point { write, moment })
+        })
+        .filter(|point| long() || few(point))
+        .collect()
+}
+
+/// `dev down` leaves nothing; where `again`, `dev up` comes to ready before.
+async fn afterwards(cluster: &Cluster, app: &App, again: bool) -> Result<(), String> {
+    if again {
+        let up = cluster.dev(&app.project, &["up", "-e", "t"]).await;
+        if up.code != 0 {
+            return Err(format!("a second up: {}", up.stderr));
+        }
+    }
+    let down = cluster.dev(&app.project, &["down", "-e", "t"]).await;
+    let left = cluster.left_over(&app.namespace).await;
+    match down.code == 0 && left.is_empty() {
+        true => Ok(()),
+        false => Err(format!("down: {left:?} {}", down.stderr)),
+    }
+}
+
+/// Stops `dev up` at these points; with `again` it is run a second time before it is removed.
+async fn stop_at(
+    cluster: &Cluster,
+    proxy: &Proxy,
+    signal: Signal,
+    points: &[Point],
+    again: bool,
+) {
+    let mut failed = Vec::new();
+    for point in points {
+        let app = App::new(cluster);
+        let status = app.up(proxy, &cluster.uid, Some((*point, signal))).await;
+        let wanted = match signal {
+            Signal::Kill => None,
+            Signal::Interrupt => Some(130),
+        };
+        assert!(
+            !status.success() && status.code() == wanted,
+            "{point:?}: {status}"
+        );
+        if let Err(what) = afterwards(cluster, &app, again).await {
+            failed.push(format!("{point:?}: {what}"));
+        }
+    }
+    println!("{} stops, {} left something", points.len(), failed.len());
+    assert!(failed.is_empty(), "{failed:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,71 +139,19 @@ async fn a_kill_at_any_write_leaves_nothing_after_one_down() {
         return;
     };
     let proxy = Proxy::start(cluster.client.clone()).await;
+    let points = points(&cluster, &proxy).await;
+    stop_at(&cluster, &proxy, Signal::Kill, &points, false).await;
+    // The same kills do not block the next `dev up` either: every third point.
+    let some: Vec<Point> = points.into_iter().step_by(3).collect();
+    stop_at(&cluster, &proxy, Signal::Kill, &some, true).await;
+}
 
-    // How many writes there are, by a run that nobody kills.
-    let name = unique("kill");
-    let project = two_services(&name);
-    let namespace = format!("{name}-t");
-    let _guard = cluster.guard(&namespace);
-    proxy.arm(None);
-    let mut child = start(&project, &proxy, &cluster.uid);
-    let status = tokio::task::spawn_blocking(move || child.wait().unwrap())
-        .await
-        .unwrap();
-    assert!(status.success());
-    let writes = proxy.writes().len();
-    assert!(writes >= 9, "{:?}", proxy.writes());
-
-    let all: Vec<(usize, Moment)> = (1..=writes)
-        .flat_map(|write| [(write, Moment::Before), (write, Moment::After)])
-        .collect();
-    // A few of them in every run: the namespace, the inventory, an object in the middle, the last.
-    let few = |(write, moment): &(usize, Moment)| {
-        let last = *write == writes && *moment == Moment::Before;
-        last || ([1, 2, writes / 2].contains(write) && *moment == Moment::After)
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_at_any_write_is_clean_and_a_second_up_goes_on() {
+    let Some(cluster) = cluster("Ctrl-C").await else {
+        return;
     };
-    let chosen: Vec<_> = all
-        .into_iter()
-        .filter(|point| long() || few(point))
-        .collect();
-    let mut failed = Vec::new();
-    for (write, moment) in &chosen {
-        let (write, moment) = (*write, *moment);
-        let name = unique("kill");
-        let project = two_services(&name);
-        let namespace = format!("{name}-t");
-        let _guard = cluster.guard(&namespace);
-        proxy.arm(None);
-        let mut child = start(&project, &proxy, &cluster.uid);
-        let pid = i32::try_from(child.id()).unwrap();
-        proxy.arm(Some(Kill { pid, write, moment }));
-        let status = tokio::task::spawn_blocking(move || child.wait().unwrap())
-            .await
-            .unwrap();
-        assert!(
-            !status.success(),
-            "write {write} {moment:?}: it was not killed"
-        );
-        proxy.arm(None);
-        let mut down = project.command();
-        down.args(["down", "-e", "t"])
-            .env("KUBECONFIG", &cluster.kubeconfig)
-            .env("DEV_CLUSTER_UID", &cluster.uid);
-        let down = tokio::task::spawn_blocking(move || run(&mut down))
-            .await
-            .unwrap();
-        let left = left_over(&cluster, &namespace).await;
-        if down.code != 0 || !left.is_empty() {
-            failed.push(format!(
-                "write {write} {moment:?}: {left:?} {}",
-                down.stderr
-            ));
-        }
-    }
-    println!(
-        "{} kills at {writes} writes, {} left something",
-        chosen.len(),
-        failed.len()
-    );
-    assert!(failed.is_empty(), "{failed:#?}");
+    let proxy = Proxy::start(cluster.client.clone()).await;
+    let points = points(&cluster, &proxy).await;
+    stop_at(&cluster, &proxy, Signal::Interrupt, &points, true).await;
 }

@@ -2,7 +2,7 @@
 # Rust, Go and a C compiler for this project, installed where they are missing. Sourced by install.sh and tests/run.
 
 # shellcheck source=/dev/null
-for toolchain_part in common names packages go; do
+for toolchain_part in common names packages go envoy; do
 	source "$(dirname "${BASH_SOURCE[0]}")/cluster/lib/$toolchain_part.sh"
 done
 
@@ -75,6 +75,14 @@ toolchain_go() {
 	mkdir -p "$cache"
 	go_find
 	[[ $(command -v go) == "$go" ]] || PATH=$(dirname "$go"):$PATH
+}
+
+# toolchain_envoy: DEV_TEST_ENVOY names a real Envoy afterwards; one that is named already is used as it is.
+toolchain_envoy() {
+	if [[ -z ${DEV_TEST_ENVOY:-} ]]; then
+		envoy_find
+		export DEV_TEST_ENVOY=$envoy
+	fi
 }
 
 # toolchain_need COMMAND-OR-FILE:PACKAGE…

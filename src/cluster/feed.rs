@@ -341,7 +341,7 @@ fn classify(error: watcher::Error) -> End {
 }
 
 /// The innermost cause: `Connection refused (os error 111)`.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -16,6 +16,7 @@ pub mod inventory;
 pub mod kinds;
 mod kubeconfig;
 pub mod logs;
+pub mod mirror;
 pub mod namespace;
 pub mod nodes;
 pub mod observe;

@@ -52,12 +52,13 @@ pub(super) async fn load(dir: &Path, root: &Path, service: &str) -> Result<Loade
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::left_out::left_out;
 
     #[tokio::test]
     async fn an_overlay_is_built_by_the_real_program() {
         let has = |program: &str| std::process::Command::new(program).output().is_ok();
         if !has("kustomize") && !has("kubectl") {
-            eprintln!("left out: neither kustomize nor kubectl is installed");
+            left_out("kustomize: neither kustomize nor kubectl is installed");
             return;
         }
         let dir = tempfile::tempdir().unwrap();

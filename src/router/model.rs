@@ -1,6 +1,7 @@
 //! The route table: values that `table` derives from the cluster's objects and `envoy` turns into Envoy's resources.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ pub struct Table {
     /// Every environment that the base admits, whether it overrides anything or not.
     pub environments: BTreeSet<Env>,
     /// Where requests from outside come in.
-    pub edge: Option<Edge>,
+    pub edge: Option<Entry>,
 }
 
 /// A Service of the base with listeners on the routers.
@@ -62,7 +63,18 @@ pub struct Override {
     pub fallback: bool,
 }
 
-/// The entry for requests from outside the cluster.
+/// The entry for requests from outside, with the versions of its service. That one need not be routed inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// As it is configured.
+    pub edge: Edge,
+    /// The ready addresses of the base's pods.
+    pub base: BTreeSet<SocketAddr>,
+    /// The environments' own versions.
+    pub overrides: BTreeMap<Env, Override>,
+}
+
+/// The configuration of the entry for requests from outside the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edge {
     /// The Service of the base that requests go to.
@@ -71,4 +83,29 @@ pub struct Edge {
     pub port: u16,
     /// `<env>.<domain>` reaches the environment, `<domain>` the base.
     pub domain: String,
+}
+
+/// Something in the cluster's objects that is left out of the table, and why.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Problem {
+    /// The object: `ConfigMap dev-admission`.
+    pub about: String,
+    /// One sentence without a full stop.
+    pub what: String,
+}
+
+impl Problem {
+    /// A problem of this object.
+    pub fn new(about: impl Into<String>, what: impl Into<String>) -> Self {
+        Self {
+            about: about.into(),
+            what: what.into(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.about, self.what)
+    }
 }

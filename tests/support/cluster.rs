@@ -1,13 +1,15 @@
 //! The cluster under test: the one of `DEV_TEST_KUBECONFIG`. Without it the tests that need a cluster are left
 //! out and say so.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+
+pub use super::left_out::left_out;
+use super::project::{Project, Run, run};
 
 /// The cluster, with the rights of its kubeconfig.
 pub struct Cluster {
@@ -43,12 +45,6 @@ pub async fn cluster(test: &str) -> Option<Cluster> {
     })
 }
 
-/// Says what is left out. Not by `eprintln!`: the test harness would keep it to itself.
-pub fn left_out(what: &str) {
-    let line = format!("left out: {what}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-}
-
 /// Whether the full counts are wanted.
 pub fn long() -> bool {
     std::env::var_os("DEV_TEST_LONG").is_some()
@@ -72,6 +68,23 @@ impl Cluster {
             kubeconfig: self.kubeconfig.clone(),
             namespace: namespace.to_owned(),
         }
+    }
+
+    /// Runs `dev` in a project, with the rights of the cluster's kubeconfig.
+    pub async fn dev(&self, project: &Project, args: &[&str]) -> Run {
+        self.dev_as(project, &self.kubeconfig, args).await
+    }
+
+    /// Runs `dev` in a project with this kubeconfig, off the runtime: what it asks may be answered there.
+    pub async fn dev_as(&self, project: &Project, kubeconfig: &Path, args: &[&str]) -> Run {
+        let mut command = project.command();
+        command
+            .args(args)
+            .env("KUBECONFIG", kubeconfig)
+            .env("DEV_CLUSTER_UID", &self.uid);
+        tokio::task::spawn_blocking(move || run(&mut command))
+            .await
+            .unwrap()
     }
 
     /// Whether a namespace is there.

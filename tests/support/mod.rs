@@ -3,5 +3,7 @@
 pub mod api;
 pub mod app;
 pub mod cluster;
+pub mod left_out;
+pub mod leftover;
 pub mod project;
 pub mod proxy;

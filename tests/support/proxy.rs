@@ -1,5 +1,5 @@
-//! A plain-HTTP proxy in front of the API server, which sees every request and can kill the client at one of its
-//! writes. Upstream it uses the rights of the cluster under test; clients need none.
+//! A plain-HTTP proxy in front of the API server, which sees every request and can send the client a signal at one of
+//! its writes. Upstream it uses the rights of the cluster under test; clients need none.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use kube::Client;
 use kube::client::Body;
 use tokio::net::TcpListener;
 
-/// When, relative to a write, the client is killed.
+/// When, relative to a write, the client gets the signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     /// Before the API server hears of it.
@@ -25,15 +25,26 @@ pub enum Moment {
     After,
 }
 
-/// Kill this process at its write number `write` (from 1).
+/// What the client gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGKILL.
+    Kill,
+    /// SIGINT, as Ctrl-C sends it.
+    Interrupt,
+}
+
+/// Stop this process at its write number `write` (from 1): the write is never answered.
 #[derive(Clone, Copy, Debug)]
 pub struct Kill {
-    /// The process to kill.
+    /// The process.
     pub pid: i32,
     /// The number of the write, from 1.
     pub write: usize,
     /// Before or after the API server's part.
     pub moment: Moment,
+    /// How.
+    pub signal: Signal,
 }
 
 #[derive(Debug, Default)]
@@ -131,8 +142,7 @@ async fn pass(
         kill = state.kill.filter(|kill| kill.write == number);
     }
     if let Some(kill) = kill.filter(|kill| kill.moment == Moment::Before) {
-        end(kill.pid);
-        return Ok(Response::new(Body::empty()));
+        return end(kill).await;
     }
     let (parts, body) = request.into_parts();
     let body = body
@@ -150,18 +160,23 @@ async fn pass(
     let answer = client.send(upstream).await.unwrap();
     // The head of the answer is there, so the API server did it.
     if let Some(kill) = kill {
-        end(kill.pid);
+        return end(kill).await;
     }
     let (mut parts, body) = answer.into_parts();
     parts.headers.remove(http::header::TRANSFER_ENCODING);
     Ok(Response::from_parts(parts, body))
 }
 
-/// SIGKILL to a process that the test started.
-fn end(pid: i32) {
+/// The signal to a process that the test started; ends when the connection does.
+async fn end(kill: Kill) -> Result<Response<Body>, Infallible> {
+    let name = match kill.signal {
+        Signal::Kill => "-KILL",
+        Signal::Interrupt => "-INT",
+    };
     let status = std::process::Command::new("kill")
-        .args(["-KILL", &pid.to_string()])
+        .args([name, &kill.pid.to_string()])
         .status()
         .unwrap();
     assert!(status.success());
+    std::future::pending().await
 }

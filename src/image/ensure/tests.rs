@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::*;
 use crate::image::plan::plan;
 use crate::image::registry::tests::server::Server;
+use crate::left_out::left_out;
 use crate::local::{Program, which};
 use crate::project::{Build, BuildCommand, Image, Layers};
 use crate::ui::Ui;
@@ -282,7 +283,7 @@ fn dockerfile() -> Image {
 #[tokio::test(flavor = "multi_thread")]
 async fn buildah_builds_and_pushes_and_its_archive_is_loaded() {
     if which("buildah").is_none() {
-        eprintln!("left out: buildah: it is not installed (apt-get install buildah)");
+        left_out("buildah: it is not installed (apt-get install buildah)");
         return;
     }
     let Some(server) = Server::start("buildah", None).await else {

@@ -148,7 +148,7 @@ async fn a_chart_is_rendered_by_the_real_program() {
         .output()
         .is_err()
     {
-        eprintln!("left out: helm is not installed");
+        crate::left_out::left_out("helm: it is not installed");
         return;
     }
     let dir = tempfile::tempdir().unwrap();

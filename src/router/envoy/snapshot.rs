@@ -20,7 +20,10 @@ impl Resource {
     pub fn pack<M: Message + Name>(message: &M) -> Self {
         let value = message.encode_to_vec();
         let digest = Sha256::digest(&value);
-        let version = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let version = digest[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Self {
             version,
             body: Any {

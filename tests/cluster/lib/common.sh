@@ -38,6 +38,16 @@ wait_for() {
 	done
 }
 
+# close_inherited: what the caller has open (a lock, a pipe) must not stay open for as long as the cluster runs.
+close_inherited() {
+	local descriptor
+	for descriptor in /proc/self/fd/*; do
+		descriptor=${descriptor##*/}
+		# Bash reads the script from 255.
+		((descriptor <= 2 || descriptor == 255)) || eval "exec $descriptor>&-"
+	done
+}
+
 # lock FILE FD: exclusive until the program ends. Whoever waits is told.
 lock() {
 	mkdir -p "$(dirname "$1")"

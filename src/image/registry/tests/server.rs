@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::left_out::left_out;
 use crate::local::{Program, which};
 
 /// The password of the user of a registry with authentication.
@@ -30,9 +31,9 @@ impl Server {
             &["docker-registry"]
         };
         if let Some(missing) = wanted.iter().find(|name| which(name).is_none()) {
-            eprintln!(
-                "left out: {test}: {missing} is not installed (apt-get install docker-registry apache2-utils)"
-            );
+            left_out(&format!(
+                "{test}: {missing} is not installed (apt-get install docker-registry apache2-utils)"
+            ));
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
