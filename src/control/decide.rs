@@ -301,8 +301,7 @@ impl Case<'_> {
             let patch = patches::give_back(service, &fields);
             return Some(Next::step(State::Unused, Step::Patch(Change::GiveBack, patch)));
         }
-        let wanted = self.is_wanted();
-        if !wanted && !self.is_edge() {
+        if !self.is_wanted() {
             return None;
         }
         if let Some(reason) = self.refusal() {
@@ -377,11 +376,6 @@ impl Case<'_> {
     /// Whether an environment overrides it and the base admits any.
     fn is_wanted(&self) -> bool {
         self.observed.admitted && self.observed.wanted.contains(self.name)
-    }
-
-    /// Whether requests from outside go to it: the routers must know its pods.
-    fn is_edge(&self) -> bool {
-        self.observed.admitted && self.observed.edge.as_deref() == Some(self.name)
     }
 
     /// Why it cannot be routed.

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 pub type Listeners = BTreeMap<String, u16>;
 
 /// Above what applications listen on, below what Linux takes for outgoing connections.
-const RANGE: RangeInclusive<u16> = 20_000..=32_767;
+pub(super) const RANGE: RangeInclusive<u16> = 20_000..=32_767;
 
 /// How a port is called in [`Listeners`].
 pub fn key(port: &ServicePort) -> String {

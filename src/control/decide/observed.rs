@@ -21,8 +21,6 @@ pub struct Observed {
     pub backends: BTreeMap<String, Backends>,
     /// Services that an admitted environment overrides.
     pub wanted: BTreeSet<String>,
-    /// The Service that requests from outside go to.
-    pub edge: Option<String>,
     /// Whether the base has an admission list, and nobody asked for everything to be taken away.
     pub admitted: bool,
     /// Why Services cannot be routed, for those that cannot. Judged as if they were not routed.

@@ -36,7 +36,7 @@ impl Case<'_> {
             };
             return self.stood_down(pair, state, taken);
         }
-        if !self.is_wanted() && !self.is_edge() {
+        if !self.is_wanted() {
             return self.leave(pair, State::Draining, taken);
         }
         if let Some(reason) = self.refusal() {
@@ -54,10 +54,6 @@ impl Case<'_> {
             return update;
         }
         let routed = shadow.original.routed(&shadow.listeners);
-        // For the edge alone the routers must know it, and nothing else.
-        if !self.is_wanted() {
-            return Next::rest(State::Unused);
-        }
         if let Some(roll) = self.missing_labels(&routed.selector) {
             let state = State::Waiting {
                 reason: "the routers get labels by which the Service selects them".to_owned(),
@@ -139,7 +135,7 @@ impl Case<'_> {
         if !self.observed.admitted {
             return self.leave(pair, state, taken);
         }
-        match (self.is_wanted() || self.is_edge(), unused) {
+        match (self.is_wanted(), unused) {
             (false, Some(since)) if since + self.periods.unused <= self.now => {
                 return self.leave(pair, state, taken);
             }

@@ -18,7 +18,7 @@ impl Case<'_> {
         if let Err(end) = self.stays(pair) {
             return self.restore(pair, end);
         }
-        let used = self.is_wanted() || self.is_edge();
+        let used = self.is_wanted();
         let mut wanted = shadow.clone();
         wanted.progress.routed = true;
         wanted.progress.drain_since = None;
@@ -68,7 +68,7 @@ impl Case<'_> {
         }
         let unused = pair.shadow.progress.unused_since;
         let expired = unused.is_some_and(|since| since + self.periods.unused <= self.now);
-        if !self.observed.admitted || (expired && !self.is_wanted() && !self.is_edge()) {
+        if !self.observed.admitted || (expired && !self.is_wanted()) {
             return Err(State::Draining);
         }
         Ok(())
