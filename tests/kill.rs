@@ -82,9 +82,7 @@ async fn points(cluster: &Cluster, proxy: &Proxy) -> Vec<Point> {
         last || ([1, 2, writes / 2].contains(&point.write) && point.moment == Moment::After)
     };
     (1..=writes)
-        .flat_map(|write| {
-            [Moment::Before, Moment::After].map(|moment| Point { write, moment })
-        })
+        .flat_map(|write| [Moment::Before, Moment::After].map(|moment| Point { write, moment }))
         .filter(|point| long() || few(point))
         .collect()
 }
@@ -106,13 +104,7 @@ async fn afterwards(cluster: &Cluster, app: &App, again: bool) -> Result<(), Str
 }
 
 /// Stops `dev up` at these points; with `again` it is run a second time before it is removed.
-async fn stop_at(
-    cluster: &Cluster,
-    proxy: &Proxy,
-    signal: Signal,
-    points: &[Point],
-    again: bool,
-) {
+async fn stop_at(cluster: &Cluster, proxy: &Proxy, signal: Signal, points: &[Point], again: bool) {
     let mut failed = Vec::new();
     for point in points {
         let app = App::new(cluster);

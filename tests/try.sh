@@ -69,7 +69,7 @@ try_note_caches() {
 	local directory
 	for directory in "$target" "$HOME/.cargo/registry" "$HOME/.cargo/git" "${GOCACHE:-$HOME/.cache/go-build}" \
 		"${GOMODCACHE:-${GOPATH:-$HOME/go}/pkg/mod}" "$cache" \
-		"${XDG_STATE_HOME:-$HOME/.local/state}/dev" "$try_shop"/{web,reviews,ratings}/bin "$try_shop"/{details,redis}/build; do
+		"${XDG_STATE_HOME:-$HOME/.local/state}/dev" "${XDG_CACHE_HOME:-$HOME/.cache}/debian-root" "$try_shop"/{web,reviews,ratings}/bin "$try_shop"/{details,redis}/build; do
 		[[ -e $directory ]] || try_note made "$directory"
 	done
 	[[ -e $prefix/bin/dev ]] || try_note installed "$prefix/bin/dev"
@@ -78,6 +78,19 @@ try_note_caches() {
 		mkdir -p "$try_state"
 		dpkg-query -W -f '${Package}\n' | sort >"$try_state/packages"
 	fi
+}
+
+# A cluster that is called as ours would be may be somebody's: it is not used, and --untry would delete it.
+try_refuse_foreign_cluster() {
+	[[ -z $(try_noted cluster) ]] || return 0
+	local found=''
+	case $kind in
+		bundled) if try_cluster status >/dev/null 2>&1; then found='a bundled cluster named try'; fi ;;
+		kind) if kind get clusters 2>/dev/null | grep -qx dev-try; then found='a kind cluster dev-try'; fi ;;
+		k3d) if k3d cluster list dev-try >/dev/null 2>&1; then found='a k3d cluster dev-try'; fi ;;
+		minikube) if minikube status -p dev-try >/dev/null 2>&1; then found='a minikube profile dev-try'; fi ;;
+	esac
+	[[ -z $found ]] || die "there is $found already, and --try did not make it" "remove it, or name it yourself: --try --context NAME"
 }
 
 # try_start: the cluster runs; sets KUBECONFIG for a cluster that --try made, and $context_flag.
@@ -131,6 +144,7 @@ try_up() { # CONTEXT DRY-RUN
 	try_choose "$1"
 	try_say_plan
 	[[ -z $2 ]] || return 0
+	try_refuse_foreign_cluster
 	[[ $kind != context ]] || try_refuse_foreign_namespaces
 	try_note_caches
 	install_dev

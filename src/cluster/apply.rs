@@ -70,12 +70,15 @@ impl Observer for Silent {
 pub struct ApplyOptions {
     /// How long the end of what is in the way (a terminating namespace, an object that is recreated) is awaited.
     pub timeout: Duration,
+    /// Who makes the environment, as a DNS label.
+    pub owner: Option<String>,
 }
 
 impl Default for ApplyOptions {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(300),
+            owner: None,
         }
     }
 }
@@ -165,7 +168,7 @@ impl Run<'_> {
             }
         }
         self.cluster
-            .create_namespace(name, &self.plan.stamp)
+            .create_namespace(name, &self.plan.stamp, self.options.owner.as_deref())
             .await?;
         self.observer.progress(Progress::NamespaceCreated(name));
         let pod = |change: &Change| change.key.api_version == "v1" && change.key.kind == "Pod";
@@ -180,10 +183,10 @@ impl Run<'_> {
     /// Lists what is there and what will be, before the first object is written.
     async fn record(&self) -> Result<()> {
         let during = &self.plan.inventory_during;
+        let owner = self.options.owner.as_deref();
+        let listed = |now: &Inventory| now.union(during);
         self.cluster
-            .change_inventory(&self.plan.namespace, &self.plan.stamp, &|now| {
-                now.union(during)
-            })
+            .change_inventory(&self.plan.namespace, &self.plan.stamp, owner, &listed)
             .await?;
         Ok(())
     }
@@ -205,7 +208,7 @@ impl Run<'_> {
             next
         };
         self.cluster
-            .change_inventory(&self.plan.namespace, &self.plan.stamp, &without)
+            .change_inventory(&self.plan.namespace, &self.plan.stamp, None, &without)
             .await?;
         Ok(())
     }

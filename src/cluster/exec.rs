@@ -172,8 +172,14 @@ async fn connect(
     loop {
         tokio::select! {
             done = &mut output, if !copied => {
-                done.map_err(|error| Error::failed("cannot pass on what the command writes").caused_by(&error))?;
-                copied = true;
+                match done {
+                    Ok(((), ())) => copied = true,
+                    // Whoever read has enough, as with any command in a pipe.
+                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(0),
+                    Err(error) => {
+                        return Err(Error::failed("cannot pass on what the command writes").caused_by(&error));
+                    }
+                }
             }
             end = &mut ended, if status.is_none() => match end {
                 Some(end) => status = Some(end),

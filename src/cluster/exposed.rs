@@ -1,7 +1,5 @@
 //! Reads what the addresses of an environment's services are made from.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{ApiResource, DynamicObject, ListParams};
@@ -10,11 +8,9 @@ use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::cluster::Cluster;
 use crate::cluster::pods::refused;
 use crate::cluster::url::Exposed;
 use crate::error::Result;
-use crate::manifest::labels;
 
 /// Reads a namespace's Services, Ingresses and HTTPRoutes, with their Gateways and the nodes. What may not be read or does not exist
 /// in this cluster is left out, but for the Services.
@@ -54,25 +50,6 @@ pub async fn read(client: &Client, namespace: &str) -> Result<Exposed> {
         gateways,
         nodes,
     })
-}
-
-/// The addresses of all services of a namespace, by service, the best first.
-pub async fn urls_of(cluster: &Cluster, namespace: &str) -> Result<BTreeMap<String, Vec<String>>> {
-    let exposed = read(&cluster.client, namespace).await?;
-    let services: BTreeSet<&str> = exposed
-        .services
-        .iter()
-        .filter_map(|one| {
-            let labels = one.metadata.labels.as_ref();
-            let label = labels.and_then(|labels| labels.get(labels::SERVICE));
-            label.or(one.metadata.name.as_ref()).map(String::as_str)
-        })
-        .collect();
-    let urls = services.into_iter().map(|service| {
-        let urls = exposed.urls(service).into_iter();
-        (service.to_owned(), urls.map(|url| url.url).collect())
-    });
-    Ok(urls.collect())
 }
 
 async fn list<K: Clone + DeserializeOwned + std::fmt::Debug>(api: Api<K>) -> Vec<K> {

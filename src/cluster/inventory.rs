@@ -23,11 +23,27 @@ fn resource() -> Resource {
 
 impl Cluster {
     /// The record in a namespace; `None` where there is none.
-    pub async fn read_inventory(&self, namespace: &str, env: &str) -> Result<Option<Inventory>> {
-        match self.inventory_object(namespace, env).await? {
-            Some(found) => Ok(Some(Inventory::from_config_map(&found)?)),
-            None => Ok(None),
+    ///
+    /// # Errors
+    /// `NamespaceTaken` for the record of another application's environment of the same name.
+    pub async fn read_inventory(
+        &self,
+        namespace: &str,
+        stamp: &Stamp,
+    ) -> Result<Option<Inventory>> {
+        let Some(found) = self.inventory_object(namespace, &stamp.env).await? else {
+            return Ok(None);
+        };
+        let app = found["metadata"]["labels"][labels::APP].as_str();
+        if let Some(app) = app.filter(|app| *app != stamp.app) {
+            return Err(Error::usage(format!(
+                "the namespace {namespace} has an environment \"{}\" of \"{app}\" already",
+                stamp.env
+            ))
+            .reason("NamespaceTaken")
+            .hint("choose another name with --env, or another namespace with --namespace"));
         }
+        Inventory::from_config_map(&found).map(Some)
     }
 
     async fn inventory_object(&self, namespace: &str, env: &str) -> Result<Option<Value>> {
@@ -37,11 +53,12 @@ impl Cluster {
     }
 
     /// Changes the record: `change` makes the new one of what is there now. Nothing is written where that is the same. Gives whether
-    /// it was written.
+    /// it was written. `owner` is noted in a record that has none.
     pub(super) async fn change_inventory(
         &self,
         namespace: &str,
         stamp: &Stamp,
+        owner: Option<&str>,
         change: &(dyn Fn(&Inventory) -> Inventory + Sync),
     ) -> Result<bool> {
         let env = stamp.env.as_str();
@@ -57,6 +74,12 @@ impl Cluster {
                 return Ok(false);
             }
             let mut body = next.to_config_map(stamp, namespace);
+            let noted = found
+                .as_ref()
+                .and_then(|found| found["metadata"]["labels"][labels::OWNER].as_str());
+            if let Some(owner) = noted.or(owner) {
+                body["metadata"]["labels"][labels::OWNER] = Value::from(owner);
+            }
             let request =
                 match &found {
                     Some(found) => {

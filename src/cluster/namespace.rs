@@ -38,7 +38,12 @@ impl Cluster {
     }
 
     /// Makes the namespace. One that was made in the meantime is taken as it is.
-    pub(super) async fn create_namespace(&self, name: &str, stamp: &Stamp) -> Result<()> {
+    pub(super) async fn create_namespace(
+        &self,
+        name: &str,
+        stamp: &Stamp,
+        owner: Option<&str>,
+    ) -> Result<()> {
         let mut marks = serde_json::Map::new();
         for (key, value) in [
             (labels::MANAGED_BY, labels::MANAGER),
@@ -49,6 +54,9 @@ impl Cluster {
         }
         if let Some(base) = &stamp.base {
             marks.insert(labels::BASE.to_owned(), Value::from(base.as_str()));
+        }
+        if let Some(owner) = owner {
+            marks.insert(labels::OWNER.to_owned(), Value::from(owner));
         }
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": marks}});
         let path = format!(

@@ -34,7 +34,7 @@ pub async fn observe(cluster: &Cluster, desired: &Desired) -> Result<Observed> {
     };
     let (state, inventory, (kinds, mut readings)) = futures::future::try_join3(
         cluster.namespace_state(namespace),
-        cluster.read_inventory(namespace, &desired.stamp.env),
+        cluster.read_inventory(namespace, &desired.stamp),
         read_kinds(cluster, namespace, &wanted, &names),
     )
     .await?;

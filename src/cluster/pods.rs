@@ -1,7 +1,7 @@
 //! Which pods are a service's, and which of them to talk to.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Service};
-use kube::api::ListParams;
+use kube::api::{ListParams, ObjectMeta};
 use kube::{Api, Client};
 
 use crate::cluster::errors;
@@ -20,9 +20,9 @@ pub struct PodSet {
 }
 
 impl PodSet {
-    /// Finds the pods of a service: those that `dev` labelled with it, else those that the Service of this name selects (a base
-    /// that something else made).
-    pub async fn find(client: &Client, namespace: &str, service: &str) -> Result<Self> {
+    /// Finds the pods of a service: those that `dev` labelled with it, of [`nearest`] environment; else those that the
+    /// Service of this name selects (a base that something else made).
+    pub async fn find(client: &Client, namespace: &str, service: &str, env: &str) -> Result<Self> {
         let labelled = format!("{}={service}", labels::SERVICE);
         let set = |selector: String| Self {
             service: service.to_owned(),
@@ -30,18 +30,23 @@ impl PodSet {
             selector,
         };
         let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-        let one = ListParams::default().labels(&labelled).limit(1);
-        let found = pods.list_metadata(&one).await;
+        let found = pods
+            .list_metadata(&ListParams::default().labels(&labelled))
+            .await;
         let found = found.map_err(|error| refused("list pods", namespace, &error))?;
         if !found.items.is_empty() {
-            return Ok(set(labelled));
+            let envs = found.items.iter().map(|pod| env_of(&pod.metadata));
+            return Ok(set(match nearest(envs, env) {
+                Some(env) => format!("{labelled},{}={env}", labels::ENV),
+                None => labelled,
+            }));
         }
         let services = Api::<Service>::namespaced(client.clone(), namespace);
         let all = services.list(&ListParams::default()).await;
         let all = all
             .map_err(|error| refused("list services", namespace, &error))?
             .items;
-        match service_of(&all, service) {
+        match service_of(&all, service, env) {
             Some(object) => match selector_of(object) {
                 Some(selector) => Ok(set(selector)),
                 None if has_label(object, service) => Ok(set(labelled)),
@@ -79,23 +84,55 @@ impl PodSet {
 ///
 /// # Errors
 /// There is none; the nearest name is told.
-pub async fn service_object(client: &Client, namespace: &str, service: &str) -> Result<Service> {
+pub async fn service_object(
+    client: &Client,
+    namespace: &str,
+    service: &str,
+    env: &str,
+) -> Result<Service> {
     let services = Api::<Service>::namespaced(client.clone(), namespace);
     let all = services.list(&ListParams::default()).await;
     let all = all
         .map_err(|error| refused("list services", namespace, &error))?
         .items;
-    match service_of(&all, service) {
+    match service_of(&all, service, env) {
         Some(object) => Ok(object.clone()),
         None => Err(unknown(service, namespace, &all)),
     }
 }
 
+/// Which environment's objects of a namespace are meant: `env`'s own; else those of the base; else whosever are there. Several
+/// versions of a service may live in one namespace.
+pub fn nearest<'a>(envs: impl Iterator<Item = Option<&'a str>>, env: &str) -> Option<&'a str> {
+    let rank = |found: &&str| match *found {
+        found if found == env => 0,
+        labels::BASE_VERSION => 1,
+        _ => 2,
+    };
+    envs.flatten().min_by_key(rank)
+}
+
+/// The environment that an object is labelled with.
+pub fn env_of(metadata: &ObjectMeta) -> Option<&str> {
+    let labels = metadata.labels.as_ref()?;
+    labels.get(labels::ENV).map(String::as_str)
+}
+
+/// The Service objects that `dev` labelled with a service, of [`nearest`] environment.
+pub fn services_of<'a>(all: &'a [Service], service: &str, env: &str) -> Vec<&'a Service> {
+    let labelled = || all.iter().filter(|one| has_label(one, service));
+    let meant = nearest(labelled().map(|one| env_of(&one.metadata)), env);
+    labelled()
+        .filter(|one| env_of(&one.metadata) == meant)
+        .collect()
+}
+
 /// The Service object of a service: the one that `dev` labelled and that has its name, else any labelled one that selects
 /// pods, else the one with that name.
-pub fn service_of<'a>(all: &'a [Service], service: &str) -> Option<&'a Service> {
+pub fn service_of<'a>(all: &'a [Service], service: &str, env: &str) -> Option<&'a Service> {
     let named = |one: &&Service| one.metadata.name.as_deref() == Some(service);
-    let mine = || all.iter().filter(|one| has_label(one, service));
+    let own = services_of(all, service, env);
+    let mine = || own.iter().copied();
     mine()
         .find(named)
         .or_else(|| mine().find(|one| selector_of(one).is_some()))
@@ -217,4 +254,18 @@ fn unknown(service: &str, namespace: &str, all: &[Service]) -> Error {
 pub(super) fn refused(verb: &str, namespace: &str, error: &kube::Error) -> Error {
     let attempt = format!("{verb} in namespace {namespace}");
     errors::explain("the address of this context", attempt, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ones_own_version_comes_before_the_base_and_that_before_others() {
+        let there = |envs: &[&'static str]| nearest(envs.iter().copied().map(Some), "ann");
+        assert_eq!(there(&["base", "bob", "ann"]), Some("ann"));
+        assert_eq!(there(&["bob", "base"]), Some("base"));
+        assert_eq!(there(&["bob"]), Some("bob"));
+        assert_eq!(nearest([None].into_iter(), "ann"), None);
+    }
 }

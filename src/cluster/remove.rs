@@ -87,7 +87,7 @@ impl Removed {
     }
 }
 
-/// Removes what the environment owns: what its inventory lists and what carries its labels, of every kind that the cluster serves.
+/// Removes what the environment owns: what its inventory lists and what `dev` applied with its labels, of every kind that the cluster serves.
 /// Then, where `dev` made the namespace and nothing else is in it, the namespace. A second run finds nothing.
 ///
 /// # Errors
@@ -117,7 +117,7 @@ pub async fn down(
         NamespaceState::Active { .. } | NamespaceState::Unreadable => {}
     }
     let (inventory, kinds) = futures::future::try_join(
-        cluster.read_inventory(namespace, &stamp.env),
+        cluster.read_inventory(namespace, stamp),
         cluster.deletable_kinds(),
     )
     .await?;

@@ -5,8 +5,7 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressBackend};
 use serde::Serialize;
 use serde_json::Value;
 
-pub use crate::cluster::exposed::urls_of;
-use crate::manifest::labels;
+use crate::cluster::pods;
 
 /// One address of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,8 +79,8 @@ pub struct Exposed {
 impl Exposed {
     /// Where the service answers, the best address for a person first; hosts of Ingresses without a controller last. Addresses from outside come before those inside, which are
     /// only told where there is no other. Empty for a service without a Service object.
-    pub fn urls(&self, service: &str) -> Vec<Url> {
-        let own = self.services_of(service);
+    pub fn urls(&self, service: &str, env: &str) -> Vec<Url> {
+        let own = self.services_of(service, env);
         let names: Vec<&str> = own
             .iter()
             .filter_map(|one| one.metadata.name.as_deref())
@@ -118,16 +117,8 @@ impl Exposed {
     }
 
     /// The Services that `dev` labelled with the service, else the one of its name.
-    fn services_of(&self, service: &str) -> Vec<&Service> {
-        let labelled: Vec<_> = self
-            .services
-            .iter()
-            .filter(|one| {
-                let labels = one.metadata.labels.as_ref();
-                let label = labels.and_then(|labels| labels.get(labels::SERVICE));
-                label.map(String::as_str) == Some(service)
-            })
-            .collect();
+    fn services_of(&self, service: &str, env: &str) -> Vec<&Service> {
+        let labelled = pods::services_of(&self.services, service, env);
         if !labelled.is_empty() {
             return labelled;
         }

@@ -23,7 +23,15 @@ impl Context {
     /// Reads the project and resolves the settings.
     pub fn settings(&self) -> Result<Settings> {
         let loaded = Loaded::find(self.basics.file.as_deref(), &here()?)?;
-        let branch = Git::discover(&loaded.root)?.and_then(|git| git.branch());
+        let branch = match Git::discover(&loaded.root) {
+            Ok(git) => git.and_then(|git| git.branch()),
+            // It is somebody else's, or damaged. What does not need it must go on: `dev down` above all.
+            Err(error) => {
+                self.ui
+                    .warn(format!("{error}; no branch and no commit are known"));
+                None
+            }
+        };
         // Services and containers have a user without the variable.
         let user = || whoami::username().ok();
         let variables = |name: &str| match std::env::var(name) {

@@ -11,7 +11,7 @@ use crate::cluster::remove::{DownOptions, NamespaceEnd, Removed, down, list_envi
 use crate::cluster::{Cluster, guard};
 use crate::environment::Scope;
 use crate::error::{Error, Result};
-use crate::manifest::labels::Stamp;
+use crate::manifest::labels::{self, Stamp};
 use crate::settings::Settings;
 
 /// How often a removal says how far it is.
@@ -23,15 +23,15 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
   dev down                      your environment of this application
   dev down -e pr-12             another one
   dev down --keep-namespace     everything but the namespace
-  dev down --all-mine           all of this application's environments that carry your user name
+  dev down --all-mine           all of this application's environments that you made
 
-It removes what the environment's inventory lists and what carries its labels; objects marked `dev/keep: \"true\"`
+It removes what the environment's inventory lists, and what dev applied with its labels; objects marked `dev/keep: \"true\"`
 stay. The namespace goes only if dev made it and nothing else is in it.")]
 pub struct Down {
     /// Leave the namespace
     #[arg(long)]
     pub keep_namespace: bool,
-    /// Every environment of this application whose name is your user name or begins with it and a dash
+    /// Every environment of this application that you made (label dev/owner), by your user name
     #[arg(long, conflicts_with = "keep_namespace")]
     pub all_mine: bool,
 }
@@ -117,6 +117,12 @@ async fn one(
     for key in &removed.kept {
         ui.note(format!("kept: {key} (dev/keep)"));
     }
+    if let NamespaceEnd::Kept(why) = &removed.namespace
+        && removed.foreign.is_empty()
+        && !keep_namespace
+    {
+        ui.note(format!("the namespace {namespace} stays: {why}"));
+    }
     if !removed.foreign.is_empty() {
         let names: Vec<String> = removed.foreign.iter().map(ToString::to_string).collect();
         ui.note(format!(
@@ -140,11 +146,12 @@ async fn all_mine(context: &Context, settings: &Settings) -> Result<()> {
     };
     let cluster = context.connect().await?;
     guard::ensure_writable(&cluster, &context.ui).await?;
-    let prefix = format!("{mine}-");
     let mut all = Vec::new();
     let mut failure = None;
     for found in list_environments(&cluster, Some(settings.app())).await? {
-        if found.env != mine && !found.env.starts_with(&prefix) {
+        // One without an owner may be anybody's, unless it has its name from the user's.
+        let owner = found.owner.as_ref().unwrap_or(&found.env);
+        if *owner != mine || found.env == labels::BASE_VERSION {
             continue;
         }
         let stamp = Stamp {
@@ -159,7 +166,7 @@ async fn all_mine(context: &Context, settings: &Settings) -> Result<()> {
     }
     if all.is_empty() {
         context.ui.note(format!(
-            "no environment of {} is named {mine} or {mine}-…",
+            "no environment of {} was made by {mine}",
             settings.app()
         ));
     }

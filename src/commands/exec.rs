@@ -40,7 +40,8 @@ impl Exec {
     pub async fn run(self, context: &Context) -> Result<u8> {
         let settings = context.settings()?;
         let cluster = context.connect().await?;
-        let set = PodSet::find(&cluster.client, &settings.namespace.value, &self.service).await?;
+        let (namespace, env) = (&settings.namespace.value, &settings.env.value);
+        let set = PodSet::find(&cluster.client, namespace, &self.service, env).await?;
         let tty = self.tty && std::io::stdin().is_terminal();
         if self.tty && !tty {
             context

@@ -60,10 +60,10 @@ impl Logs {
             false => self.services.clone(),
         };
         let cluster = context.connect().await?;
-        let namespace = &settings.namespace.value;
+        let (namespace, env) = (&settings.namespace.value, &settings.env.value);
         let mut sets = Vec::new();
         for service in &services {
-            match PodSet::find(&cluster.client, namespace, service).await {
+            match PodSet::find(&cluster.client, namespace, service, env).await {
                 Ok(set) => sets.push(set),
                 // A service without pods (a ConfigMap of its own) says nothing, unless it was asked for.
                 Err(error) if self.services.is_empty() => context.ui.detail(error.to_string()),

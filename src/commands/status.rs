@@ -88,7 +88,7 @@ async fn look(cluster: &Cluster, scope: &Scope) -> Result<Shown> {
     let namespace = &scope.namespace;
     let (state, inventory) = tokio::try_join!(
         cluster.namespace_state(namespace),
-        cluster.read_inventory(namespace, &scope.stamp.env)
+        cluster.read_inventory(namespace, &scope.stamp)
     )?;
     let inventory = inventory.unwrap_or_default();
     let owned = inventory
@@ -117,7 +117,7 @@ async fn look(cluster: &Cluster, scope: &Scope) -> Result<Shown> {
             .map(|health| ServiceReport {
                 version: scope.stamp.version.clone(),
                 urls: exposed
-                    .urls(&health.service)
+                    .urls(&health.service, &scope.stamp.env)
                     .into_iter()
                     .map(|url| url.url)
                     .collect(),

@@ -58,7 +58,7 @@ impl Url {
         let reached: Vec<Reached> = services
             .into_iter()
             .map(|service| Reached {
-                urls: exposed.urls(&service),
+                urls: exposed.urls(&service, &settings.env.value),
                 service,
             })
             .filter(|reached| !reached.urls.is_empty() || self.service.is_some())
@@ -100,10 +100,10 @@ async fn forward(
     port: Option<&str>,
 ) -> Result<()> {
     let cluster = context.connect().await?;
-    let namespace = &settings.namespace.value;
-    let object = service_object(&cluster.client, namespace, service).await?;
+    let (namespace, env) = (&settings.namespace.value, &settings.env.value);
+    let object = service_object(&cluster.client, namespace, service, env).await?;
     let port = forward::port_of(&object, port)?.clone();
-    let set = PodSet::find(&cluster.client, namespace, service).await?;
+    let set = PodSet::find(&cluster.client, namespace, service, env).await?;
     let listener = forward::listen((local != 0).then_some(local)).await?;
     let address = listener
         .local_addr()

@@ -12,6 +12,7 @@ use crate::cluster::health::Health;
 use crate::cluster::{Cluster, exposed, guard, observe};
 use crate::error::Result;
 use crate::plan::{self, Action, Desired, Plan, PlanOptions};
+use crate::project::label::label_from;
 use crate::settings::Settings;
 use crate::ui::Ui;
 
@@ -122,7 +123,8 @@ pub async fn bring_up(
             ui,
         )
         .await?;
-    let healths = apply_and_wait(scope, cluster, &plan, options, ui).await?;
+    let owner = label_from(&settings.user);
+    let healths = apply_and_wait(scope, cluster, &plan, options, owner, ui).await?;
     let exposed = exposed::read(&cluster.client, &scope.namespace).await?;
     Ok(Report {
         app: scope.stamp.app.clone(),
@@ -136,7 +138,7 @@ pub async fn bring_up(
             .map(|health| ServiceReport {
                 version: scope.stamp.version.clone(),
                 urls: exposed
-                    .urls(&health.service)
+                    .urls(&health.service, &scope.stamp.env)
                     .into_iter()
                     .map(|url| url.url)
                     .collect(),
@@ -151,7 +153,8 @@ pub async fn bring_up(
 fn will_run(plan: &Plan, reference: &str) -> bool {
     fn names(value: &Value, reference: &str) -> bool {
         match value {
-            Value::String(text) => text == reference,
+            // It may be a part: `--worker=registry/worker:tag`.
+            Value::String(text) => text.contains(reference),
             Value::Array(items) => items.iter().any(|item| names(item, reference)),
             Value::Object(map) => map.values().any(|item| names(item, reference)),
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
@@ -172,12 +175,14 @@ async fn apply_and_wait(
     cluster: &Cluster,
     plan: &Plan,
     options: &UpOptions,
+    owner: Option<String>,
     ui: &Ui,
 ) -> Result<Vec<Health>> {
     let shelf = Shelf::new(scope, cluster, ui);
     let readiness = Readiness::new(&shelf, scope, plan, options, ui)?;
     let apply_options = ApplyOptions {
         timeout: options.timeout,
+        owner,
     };
     let applied = apply::apply(cluster, plan, &apply_options, &readiness);
     if !options.wait {

@@ -43,28 +43,33 @@ impl ServiceImages {
             None => None,
         };
         let services = &settings.project.project.services;
-        let wanted = services
-            .iter()
-            .filter(|(name, _)| scope.services.contains(*name));
-        let tasks = wanted.filter_map(|(name, service)| {
-            let (name, image) = (name.clone(), service.image.clone()?);
-            let place = settings.project.place(&["services", &name, "image"]);
+        let tasks = services.iter().filter_map(|(name, service)| {
+            let (service, image) = (name.clone(), service.image.clone()?);
+            let place = settings.project.place(&["services", name, "image"]);
             let (root, registry) = (settings.root().to_path_buf(), registry.clone());
-            Some(tokio::task::spawn_blocking(move || {
-                image::plan(&name, &image, &root, registry.as_ref()).map_err(|error| {
-                    match error.place() {
-                        None => error.at(place),
-                        Some(_) => error,
-                    }
+            let task = tokio::task::spawn_blocking(move || {
+                image::plan(&service, &image, &root, registry.as_ref()).map_err(|error| match error
+                    .place()
+                {
+                    None => error.at(place),
+                    Some(_) => error,
                 })
-            }))
+            });
+            Some((name, task))
         });
         let mut plans = BTreeMap::new();
-        for task in tasks.collect::<Vec<_>>() {
-            let plan = task.await.map_err(|cause| {
+        for (name, task) in tasks.collect::<Vec<_>>() {
+            let planned = task.await.map_err(|cause| {
                 Error::failed("reading an image's context was cut short").caused_by(&cause)
-            })??;
-            plans.insert(plan.service.clone(), plan);
+            })?;
+            match planned {
+                Ok(plan) => {
+                    plans.insert(plan.service.clone(), plan);
+                }
+                Err(error) if scope.services.contains(name) => return Err(error),
+                // A service that nobody asked for: a template that names its image all the same gets an error with its place.
+                Err(error) => tracing::debug!(%error, service = %name, "its image is not known"),
+            }
         }
         Ok(Self { plans, registry })
     }

@@ -13,5 +13,5 @@ pub use bring_up::{UpOptions, bring_up, preview};
 pub use images::{ImageReport, ServiceImages};
 pub use render::{Rendered, render};
 pub use report::{Report, ServiceReport, not_ready, service_objects, services_table};
-pub use scope::{BASE_VERSION, Scope};
+pub use scope::Scope;
 pub use select::{exactly, with_needs};

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
 
-use super::{BASE_VERSION, Scope, ServiceImages};
+use super::{Scope, ServiceImages};
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::local::Git;
+use crate::manifest::labels::BASE_VERSION;
 use crate::manifest::transform::{
     Expected, Mode, Scope as KindScope, Target, builtin_scope, transform,
 };
@@ -20,7 +21,9 @@ use crate::ui::Ui;
 pub struct Rendered {
     /// In the order of the services and their sources.
     pub objects: Vec<Manifest>,
-    /// What was changed.
+    /// What the sources of services hold that is not applied as it stands there, such as Helm hooks.
+    pub sources: Vec<Note>,
+    /// What was changed to make a copy.
     pub notes: Vec<Note>,
     /// What was left out.
     pub skipped: Vec<Skipped>,
@@ -34,14 +37,19 @@ impl Rendered {
         for skipped in &self.skipped {
             ui.note(skipped.to_string());
         }
+        for note in &self.sources {
+            ui.note(note.to_string());
+        }
         for note in &self.notes {
             ui.detail(note.to_string());
         }
-        if !self.notes.is_empty() && !ui.is_verbose() {
-            ui.note(format!(
-                "{} changes make the copy safe or follow its names; -v says which",
-                self.notes.len()
-            ));
+        match self.notes.len() {
+            0 => {}
+            _ if ui.is_verbose() => {}
+            1 => ui.note("1 change makes the copy safe or follows its names; -v says which"),
+            count => ui.note(format!(
+                "{count} changes make the copy safe or follow its names; -v says which"
+            )),
         }
     }
 }
@@ -90,10 +98,10 @@ pub async fn render(
         }
     });
     let mut objects = Vec::new();
-    let mut notes = Vec::new();
+    let mut sources = Vec::new();
     for loaded in try_join_all(loads).await? {
         objects.extend(loaded.manifests);
-        notes.extend(loaded.notes);
+        sources.extend(loaded.notes);
     }
     // Two live services may share a ConfigMap.
     let objects = live::without_repeats(objects);
@@ -116,10 +124,10 @@ pub async fn render(
             .get(&(api_version.to_owned(), kind.to_owned()))
             .copied()
     })?;
-    notes.extend(transformed.notes);
     Ok(Rendered {
         objects: transformed.objects,
-        notes,
+        sources,
+        notes: transformed.notes,
         skipped: transformed.skipped,
         expected: transformed.expected,
     })
@@ -177,9 +185,10 @@ async fn copy_of_the_base(
 
 async fn git_state(settings: &Settings) -> Result<manifest::Git> {
     let root = settings.root().to_path_buf();
-    let state = tokio::task::spawn_blocking(move || match Git::discover(&root)? {
-        Some(git) => git.state().map(Some),
-        None => Ok(None),
+    let state = tokio::task::spawn_blocking(move || match Git::discover(&root) {
+        Ok(Some(git)) => git.state().map(Some),
+        // One that git refuses was told about when the settings were read.
+        Ok(None) | Err(_) => Ok(None),
     })
     .await
     .map_err(|cause| Error::failed("asking git was cut short").caused_by(&cause))??;

@@ -4,11 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::select;
 use crate::error::{Error, Result};
-use crate::manifest::labels::Stamp;
+use crate::manifest::labels::{BASE_VERSION, Stamp};
 use crate::settings::Settings;
-
-/// The name that the base's own objects carry as their environment and version.
-pub const BASE_VERSION: &str = "base";
 
 /// What a command works on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +44,13 @@ impl Scope {
             base: false,
         };
         if base {
-            scope.of_base(settings)
+            let scope = scope.of_base(settings)?.without_live(settings);
+            match scope.services.is_empty() {
+                false => Ok(scope),
+                true => Err(Error::usage("every service is `live: true`: they are copied from the base, which others make")
+                    .at(settings.project.place(&["services"]))
+                    .hint("`dev deploy` is for services with manifests, helm or kustomize")),
+            }
         } else {
             Ok(scope)
         }
@@ -75,6 +78,12 @@ impl Scope {
         self.services
             .iter()
             .any(|name| services.get(name).is_some_and(|service| service.live))
+    }
+
+    /// Takes the services out that are copied from what runs: the base cannot be a copy of itself.
+    fn without_live(mut self, settings: &Settings) -> Self {
+        self.leave_out_live(settings);
+        self
     }
 
     /// Takes the services that are copied from the base out, and returns their names.

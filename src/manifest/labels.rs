@@ -15,6 +15,9 @@ pub const VERSION: &str = "dev/version";
 /// The application of `dev.yaml`.
 pub const APP: &str = "dev/app";
 
+/// Label of namespaces and inventories: who made the environment, as a DNS label.
+pub const OWNER: &str = "dev/owner";
+
 /// Annotation: `true` keeps an object from every deletion by `dev`.
 pub const KEEP: &str = "dev/keep";
 /// Annotation: SHA-256 (hex, shortened) of the object as it was last applied.
@@ -47,6 +50,9 @@ pub const ADMISSION: &str = "dev-admission";
 pub fn inventory_name(env: &str) -> String {
     format!("dev-inventory-{env}")
 }
+
+/// The name that the base's own objects carry as their environment and version.
+pub const BASE_VERSION: &str = "base";
 
 /// What stamps the objects of one environment.
 #[derive(Clone, Debug, PartialEq, Eq)]

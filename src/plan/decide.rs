@@ -173,7 +173,9 @@ fn namespace_step(desired: &Desired, observed: &Observed) -> Result<NamespaceSte
     let stamp = &desired.stamp;
     if let (Some(labels::MANAGER), Some(env)) = (get(labels::MANAGED_BY), get(labels::ENV)) {
         let app = get(labels::APP).unwrap_or(&stamp.app);
-        if env != stamp.env || app != stamp.app {
+        // A version beside the base's own ones, in the namespace that `dev deploy` made.
+        let beside = env == labels::BASE_VERSION && stamp.base.as_deref() == Some(name);
+        if (env != stamp.env && !beside) || app != stamp.app {
             return Err(Error::usage(format!(
                 "the namespace {name} belongs to the environment \"{env}\" of \"{app}\""
             ))

@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::environment::BASE_VERSION;
 use crate::manifest::labels::ADMISSION;
+use crate::manifest::labels::BASE_VERSION;
 use crate::manifest::names::{self, is_label};
 use crate::router::model::{Edge, Env, Problem};
 

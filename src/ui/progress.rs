@@ -1,5 +1,6 @@
 //! Progress: one line for each thing, redrawn on a terminal, printed when it changes elsewhere.
 
+use std::io::Write as _;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -79,7 +80,8 @@ impl Task {
 
     fn print(&self, text: &str) {
         if self.visible {
-            eprintln!("{}: {text}", self.name);
+            // Nobody may be reading any more, which must not end an apply in the middle.
+            let _gone = writeln!(std::io::stderr(), "{}: {text}", self.name);
         }
     }
 }

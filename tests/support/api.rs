@@ -83,6 +83,7 @@ impl Env {
     ) -> Result<Applied> {
         let plan = self.plan(objects, options).await?;
         let apply_options = ApplyOptions {
+            owner: None,
             timeout: Duration::from_secs(60),
         };
         apply(&self.cluster, &plan, &apply_options, observer).await

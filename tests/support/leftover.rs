@@ -39,8 +39,11 @@ impl Cluster {
                 if !listed || RECORDS.contains(&resource.kind.as_str()) {
                     continue;
                 }
-                let api =
-                    Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, &resource);
+                let api = Api::<DynamicObject>::namespaced_with(
+                    self.client.clone(),
+                    namespace,
+                    &resource,
+                );
                 for object in api.list(&ListParams::default()).await.unwrap() {
                     let name = object.metadata.name.unwrap_or_default();
                     let standard = STANDARD.contains(&(resource.kind.as_str(), name.as_str()));
@@ -57,9 +60,10 @@ impl Cluster {
     /// Waits until a namespace is gone.
     pub async fn await_end(&self, namespace: &str) {
         let api = Api::<Namespace>::all(self.client.clone());
-        let gone = kube::runtime::wait::await_condition(api, namespace, |found: Option<&Namespace>| {
-            found.is_none()
-        });
+        let gone =
+            kube::runtime::wait::await_condition(api, namespace, |found: Option<&Namespace>| {
+                found.is_none()
+            });
         gone.await.unwrap();
     }
 }

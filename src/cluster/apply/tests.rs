@@ -179,7 +179,7 @@ async fn what_is_desired_no_more_goes_and_the_record_follows() {
     up(&cluster, &smaller_shop()).await.unwrap();
     assert_eq!(fake.take_writes(), Vec::<String>::new());
     let inventory = cluster
-        .read_inventory(NAMESPACE, "a")
+        .read_inventory(NAMESPACE, &stamp())
         .await
         .unwrap()
         .unwrap();
@@ -271,7 +271,7 @@ async fn two_runs_at_once_lose_no_record() {
     );
     up(&cluster, &shop()).await.unwrap();
     let inventory = cluster
-        .read_inventory(NAMESPACE, "a")
+        .read_inventory(NAMESPACE, &stamp())
         .await
         .unwrap()
         .unwrap();
@@ -306,7 +306,7 @@ async fn after_a_kill_at_any_write_down_leaves_nothing_and_up_goes_on() {
             fake.dies_after(None);
             // Even without labels, what was written is recorded.
             let recorded = cluster
-                .read_inventory(NAMESPACE, "a")
+                .read_inventory(NAMESPACE, &stamp())
                 .await
                 .unwrap()
                 .unwrap_or_default();
@@ -427,7 +427,7 @@ async fn what_may_not_be_deleted_is_told_and_the_rest_is_deleted() {
     // The record is kept for the next run.
     assert!(
         cluster
-            .read_inventory(NAMESPACE, "a")
+            .read_inventory(NAMESPACE, &stamp())
             .await
             .unwrap()
             .is_some()

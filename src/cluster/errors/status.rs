@@ -94,7 +94,7 @@ pub fn from_status(attempt: &str, status: &Status) -> Error {
         Refusal::Malformed => with_fields(error(Kind::Failed, "the cluster cannot read it"), status)
             .reason("Malformed")
             .hint("a field has a wrong name or a value of a wrong type"),
-        Refusal::TooLarge => error(Kind::Usage, "it is too large")
+        Refusal::TooLarge => error(Kind::Failed, "it is too large")
             .reason("TooLarge")
             .cause(message)
             .hint("an object may have some 1.5 MB, a ConfigMap or Secret 1 MiB"),

@@ -226,7 +226,7 @@ const CASES: [(&str, Kind, &str, &str, &str); 35] = [
     ),
     (
         "far-too-large",
-        Kind::Usage,
+        Kind::Failed,
         "TooLarge",
         "limit is 3145728",
         "1 MiB",

@@ -1,5 +1,6 @@
 //! Asking the API server how it serves kinds.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
 
 use http::Request;
@@ -102,34 +103,34 @@ impl Cluster {
                 .metadata
                 .and_then(|metadata| metadata.name)
                 .unwrap_or_default();
-            let Some(version) = group.versions.into_iter().next() else {
-                continue;
-            };
-            let version_name = version.version.unwrap_or_default();
-            let api_version = if name.is_empty() {
-                version_name
-            } else {
-                format!("{name}/{version_name}")
-            };
-            for resource in version.resources {
-                let (Some(plural), Some(kind)) = (
-                    resource.resource,
-                    resource.response_kind.and_then(|kind| kind.kind),
-                ) else {
-                    continue;
+            // The preferred version comes first; a kind that it lacks is taken from the next one that has it.
+            for version in group.versions {
+                let version_name = version.version.unwrap_or_default();
+                let api_version = if name.is_empty() {
+                    version_name
+                } else {
+                    format!("{name}/{version_name}")
                 };
-                let namespaced = resource.scope.as_deref() == Some("Namespaced");
-                if namespaced && is_deletable(&name, &kind, &resource.verbs) {
-                    found.push(Resource {
-                        api_version: api_version.clone(),
-                        kind,
-                        plural,
-                        namespaced,
-                    });
+                for resource in version.resources {
+                    let (Some(plural), Some(kind)) = (
+                        resource.resource,
+                        resource.response_kind.and_then(|kind| kind.kind),
+                    ) else {
+                        continue;
+                    };
+                    let namespaced = resource.scope.as_deref() == Some("Namespaced");
+                    if namespaced && is_deletable(&name, &kind, &resource.verbs) {
+                        found.push(Resource {
+                            api_version: api_version.clone(),
+                            kind,
+                            plural,
+                            namespaced,
+                        });
+                    }
                 }
             }
         }
-        Ok(found)
+        Ok(first_of_each(found))
     }
 
     async fn aggregated(&self, path: &str, attempt: &str) -> Result<APIGroupDiscoveryList> {
@@ -154,12 +155,12 @@ impl Cluster {
         let versions = groups
             .groups
             .into_iter()
-            .filter_map(|group| {
-                let preferred = group
-                    .preferred_version
-                    .or_else(|| group.versions.into_iter().next())?;
-                Some(preferred.group_version)
+            .flat_map(|group| {
+                // The preferred one first; `first_of_each` drops what it has already.
+                let all = group.versions.into_iter();
+                group.preferred_version.into_iter().chain(all)
             })
+            .map(|version| version.group_version)
             .chain(["v1".to_owned()]);
         let lists = versions.map(async |api_version| {
             let root = if api_version.contains('/') {
@@ -192,8 +193,17 @@ impl Cluster {
                 }
             }
         }
-        Ok(found)
+        Ok(first_of_each(found))
     }
+}
+
+/// Each kind of a group once, in the first version that was listed.
+fn first_of_each(found: Vec<Resource>) -> Vec<Resource> {
+    let mut seen = BTreeSet::new();
+    found
+        .into_iter()
+        .filter(|resource| seen.insert((resource.group().to_owned(), resource.kind.clone())))
+        .collect()
 }
 
 fn is_deletable(group: &str, kind: &str, verbs: &[String]) -> bool {

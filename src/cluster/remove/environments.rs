@@ -24,6 +24,9 @@ pub struct Environment {
     /// The namespace of its base, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// Who made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// When its namespace or inventory was made (RFC 3339).
     pub created: String,
     /// Its namespace is being deleted.
@@ -87,6 +90,7 @@ fn collect(
                 env,
                 namespace: namespace.to_owned(),
                 base: label(labels::BASE),
+                owner: label(labels::OWNER),
                 created: metadata["creationTimestamp"]
                     .as_str()
                     .unwrap_or_default()

@@ -21,7 +21,7 @@ fn node(address: Value, ready: &str) -> Node {
 
 fn texts(exposed: &Exposed, service: &str) -> Vec<String> {
     exposed
-        .urls(service)
+        .urls(service, "ann")
         .into_iter()
         .map(|url| url.url)
         .collect()
@@ -38,7 +38,7 @@ fn a_cluster_ip_is_reached_from_inside_only() {
         )],
         ..Exposed::default()
     };
-    let urls = exposed.urls("web");
+    let urls = exposed.urls("web", "ann");
     assert!(urls.iter().all(|url| url.inside));
     assert_eq!(
         texts(&exposed, "web"),
@@ -147,7 +147,7 @@ fn an_ingress_gives_host_path_and_encryption() {
     assert_eq!(texts(&exposed, "api"), ["https://ann.example.com/api"]);
     assert_eq!(texts(&exposed, "anyhost"), ["http://198.51.100.7"]);
     assert_eq!(
-        exposed.urls("web")[0].via,
+        exposed.urls("web", "ann")[0].via,
         Via::Ingress {
             name: "shop".to_owned()
         }

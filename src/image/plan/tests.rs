@@ -281,7 +281,9 @@ fn a_given_image_is_taken_as_it_is() {
 /// Root reads everything: runs a test of this program again, without the capabilities that let it.
 fn without_roots_rights(test: &str) {
     if which("setpriv").is_none() {
-        return left_out(&format!("{test}: setpriv is not installed, and root reads everything"));
+        return left_out(&format!(
+            "{test}: setpriv is not installed, and root reads everything"
+        ));
     }
     let status = std::process::Command::new("setpriv")
         .arg("--bounding-set=-dac_override,-dac_read_search")
@@ -290,7 +292,10 @@ fn without_roots_rights(test: &str) {
         .stdout(std::process::Stdio::null())
         .status()
         .unwrap();
-    assert!(status.success(), "{test}, run without root's rights: {status}");
+    assert!(
+        status.success(),
+        "{test}, run without root's rights: {status}"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! `bookshop.example.com` becomes `bookshop-ENV.example.com`, or `bookshop-ENV.DOMAIN` where a domain is given: one DNS
 //! label in front of a domain, so that one wildcard record and one wildcard certificate serve every copy. A rule without
+//! A registered domain itself, `example.com`, becomes `ENV.example.com`. A rule without
 //! a host, which would answer for every host, gets `APP-ENV.DOMAIN`, or `APP-ENV.localhost` without a domain.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -180,12 +181,16 @@ fn is_public(host: &str, names: &Names, home: &[String]) -> bool {
         && !host.contains(".svc.")
 }
 
-/// `a.b.c` becomes `a-ENV.b.c` or `a-ENV.DOMAIN`; with `whole`, `a-b-c-ENV.DOMAIN`. A wildcard stays one label in front.
+/// `a.b.c` becomes `a-ENV.b.c` (where `b.c` belongs to nobody in particular, `ENV.a.b.c`) or `a-ENV.DOMAIN`; with `whole`, `a-b-c-ENV.DOMAIN`. A wildcard stays one label in front.
 fn copy_of(host: &str, word: &str, domain: Option<&str>, whole: bool) -> String {
     if let Some(rest) = host.strip_prefix("*.") {
         return format!("*.{}", copy_of(rest, word, domain, whole));
     }
     let (first, rest) = host.split_once('.').unwrap_or((host, "localhost"));
+    // `example-ann.co.uk` would be somebody else's domain. Names below `localhost` are nobody's (RFC 6761).
+    if domain.is_none() && rest != "localhost" && psl::domain_str(host) == Some(host) {
+        return format!("{word}.{host}");
+    }
     let label = if whole {
         host.replace('.', "-")
     } else {
@@ -231,5 +236,29 @@ fn name_every_rule(ingress: &mut Value, fallback: &str, said: &mut Vec<String>) 
             _ => said
                 .push("the default backend would answer for all hosts; it was left out".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_never_lands_in_another_registered_domain() {
+        for (host, expected) in [
+            ("shop.example.com", "shop-ann.example.com"),
+            ("example.com", "ann.example.com"),
+            ("*.example.com", "*.ann.example.com"),
+            ("example.co.uk", "ann.example.co.uk"),
+            ("www.example.co.uk", "www-ann.example.co.uk"),
+            ("shop.local", "ann.shop.local"),
+            ("shop.localhost", "shop-ann.localhost"),
+        ] {
+            assert_eq!(copy_of(host, "ann", None, false), expected);
+        }
+        assert_eq!(
+            copy_of("example.com", "ann", Some("dev.test"), false),
+            "example-ann.dev.test"
+        );
     }
 }

@@ -321,6 +321,7 @@ fn namespaces_of_others_are_refused() {
     };
     let error = plan(&desired(&[]), &observed, &PlanOptions::default()).unwrap_err();
     assert_eq!(error.reason_code(), Some("NamespaceTaken"));
+
     let system = Desired {
         namespace: "kube-system".into(),
         ..desired(&[])
@@ -369,4 +370,24 @@ fn a_kind_that_may_not_be_read_blocks_its_objects_only() {
     );
     assert_eq!(changes[0].1, Action::Create);
     assert_eq!(blocked_reason(&changes[1].1), Some("MissingRight"));
+}
+
+#[test]
+fn a_version_may_live_in_the_namespace_of_its_base() {
+    let mut observed = after_applying(&[]);
+    observed.namespace = NamespaceState::Active {
+        labels: [
+            (labels::MANAGED_BY, "dev"),
+            (labels::ENV, labels::BASE_VERSION),
+            (labels::APP, "shop"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into(),
+    };
+    let mut beside = desired(&[]);
+    let error = plan(&beside, &observed, &PlanOptions::default()).unwrap_err();
+    assert_eq!(error.reason_code(), Some("NamespaceTaken"));
+    beside.stamp.base = Some(beside.namespace.clone());
+    let planned = plan(&beside, &observed, &PlanOptions::default()).unwrap();
+    assert_eq!(planned.namespace_step, NamespaceStep::Keep);
 }
