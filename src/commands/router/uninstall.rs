@@ -50,7 +50,7 @@ impl Uninstall {
         let cluster = context.connect().await?;
         let found = routers::find(&cluster, base).await?;
         guard::ensure_writable(&cluster, ui).await?;
-        let inventory = cluster.read_inventory(base, &stamp().env).await?;
+        let inventory = cluster.read_inventory(base, &stamp()).await?;
         let listed = inventory.clone().unwrap_or_default();
         if found.is_nothing() && inventory.is_none() {
             ui.note(format!("there are no routers in {base}"));
