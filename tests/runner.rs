@@ -17,6 +17,7 @@ mod overlay;
 mod remove;
 mod render;
 mod router_envoy;
+mod router_install;
 mod up;
 mod wait;
 

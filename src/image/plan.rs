@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::own::RouterImage;
 use super::archive::archive_identity;
 use super::build::dockerfile_sources;
 use super::content::{DockerIgnore, Entry, Filter, entries, hash_entries, hash_file};
 use super::layers::{Base, Mapping, check_layers};
+use super::own::RouterImage;
 use super::reference::{Registry, image_reference, parse_reference};
 use super::tag::{Content, tag};
 use crate::error::{Error, Result, did_you_mean};

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::look::is_ready;
 use crate::cluster::{Cluster, Resource};
 use crate::error::{Error, Result};
 use crate::manifest::labels;
@@ -30,14 +31,14 @@ impl Found {
 
     /// Whether an `uninstall` began and did not end.
     pub fn is_leaving(&self) -> bool {
-        let annotation = |object: &Value| object["metadata"]["annotations"][labels::UNINSTALL] == "true";
+        let annotation =
+            |object: &Value| object["metadata"]["annotations"][labels::UNINSTALL] == "true";
         self.admission.as_ref().is_some_and(annotation)
     }
 
     /// Whether the process that writes can be expected to do so.
     pub fn has_control(&self) -> bool {
-        let ready = |object: &Value| object["status"]["readyReplicas"].as_u64() > Some(0);
-        self.control.as_ref().is_some_and(ready)
+        is_ready(self.control.as_ref())
     }
 
     /// Whether there is nothing of routers.
@@ -84,10 +85,10 @@ async fn namespace(cluster: &Cluster, base: &str) -> Result<Option<Value>> {
     let path = builtin("v1", "Namespace").object(None, base);
     let request = http::Request::get(path).body(Vec::new());
     match cluster.try_send::<Value>(request).await {
-        Ok(found) if found["metadata"].get("deletionTimestamp").is_some() => {
-            Err(Error::failed(format!("the base's namespace {base} is being deleted"))
-                .reason("NamespaceTerminating"))
-        }
+        Ok(found) if found["metadata"].get("deletionTimestamp").is_some() => Err(Error::failed(
+            format!("the base's namespace {base} is being deleted"),
+        )
+        .reason("NamespaceTerminating")),
         Ok(found) => Ok(Some(found)),
         Err(failure) if failure.is_forbidden() => Ok(None),
         Err(failure) if failure.is_not_found() => Err(Error::failed(format!(

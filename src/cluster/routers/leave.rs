@@ -60,7 +60,10 @@ pub async fn await_departure(cluster: &Cluster, base: &str) -> Result<()> {
                 }
             };
             let version = &listed.resource_version;
-            match cluster.watch(&collection, None, version, false, &mut see).await {
+            match cluster
+                .watch(&collection, None, version, false, &mut see)
+                .await
+            {
                 Ok(End::Done) => return Ok(()),
                 Ok(End::Stale) => {}
                 Err(failure) => return Err(cluster.explain_failure(&attempt, &failure)),
@@ -86,7 +89,11 @@ fn leads_to(slice: &Value, routers: &BTreeSet<String>) -> bool {
     }
     let endpoints = slice["endpoints"].as_array().into_iter().flatten();
     let mut addresses = endpoints.flat_map(|one| one["addresses"].as_array().into_iter().flatten());
-    addresses.any(|address| address.as_str().is_some_and(|address| routers.contains(address)))
+    addresses.any(|address| {
+        address
+            .as_str()
+            .is_some_and(|address| routers.contains(address))
+    })
 }
 
 fn uid(object: &Value) -> Option<String> {
@@ -100,7 +107,8 @@ pub async fn delete_routers(
     timeout: Duration,
     tell: &(dyn Fn(&str) + Sync),
 ) -> Result<()> {
-    let Some(target) = target(cluster, base, builtin("apps/v1", "Deployment"), ROUTER).await? else {
+    let Some(target) = target(cluster, base, builtin("apps/v1", "Deployment"), ROUTER).await?
+    else {
         return Ok(());
     };
     match delete_and_await(cluster, vec![target], timeout, tell).await {
@@ -126,7 +134,8 @@ pub async fn hurry(cluster: &Cluster, base: &str) -> Result<()> {
         let (found, version) = pods(cluster, base).await?;
         for pod in found.iter().filter(|pod| is_slow(pod)) {
             let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-            let body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": HURRY});
+            let body =
+                json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": HURRY});
             let request = Request::delete(resource.object(Some(base), name))
                 .header(http::header::CONTENT_TYPE, "application/json")
                 .body(body.to_string().into_bytes());
@@ -143,7 +152,10 @@ pub async fn hurry(cluster: &Cluster, base: &str) -> Result<()> {
             Seen::There(_) | Seen::Gone(_) => ControlFlow::Continue(()),
         };
         let collection = resource.collection(Some(base));
-        if let Err(failure) = cluster.watch(&collection, None, &version, false, &mut see).await {
+        if let Err(failure) = cluster
+            .watch(&collection, None, &version, false, &mut see)
+            .await
+        {
             return Err(cluster.explain_failure(&format!("watch the pods of {base}"), &failure));
         }
     }
@@ -156,8 +168,17 @@ pub async fn delete_leftovers(
     timeout: Duration,
 ) -> Result<Vec<ObjectKey>> {
     let services = builtin("v1", "Service");
-    let selector = format!("{}={},{}", labels::MANAGED_BY, labels::MANAGER, labels::SHADOW);
-    let path = format!("{}?labelSelector={}", services.collection(Some(base)), encode(&selector));
+    let selector = format!(
+        "{}={},{}",
+        labels::MANAGED_BY,
+        labels::MANAGER,
+        labels::SHADOW
+    );
+    let path = format!(
+        "{}?labelSelector={}",
+        services.collection(Some(base)),
+        encode(&selector)
+    );
     let attempt = format!("list the shadows in {base}");
     let found: Option<Value> = cluster.get_opt(&path, &attempt).await?;
     let items = found.as_ref().and_then(|list| list["items"].as_array());
@@ -192,7 +213,10 @@ fn target_of(object: &Value, resource: &Resource, base: &str) -> Target {
             api_version: resource.api_version.clone(),
             kind: resource.kind.clone(),
             namespace: Some(base.to_owned()),
-            name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
+            name: object["metadata"]["name"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
         },
         uid: uid(object).unwrap_or_default(),
     }
@@ -206,7 +230,10 @@ async fn pods(cluster: &Cluster, base: &str) -> Result<(Vec<Value>, String)> {
     let attempt = format!("list the routers in {base}");
     let list: Option<Value> = cluster.get_opt(&path, &attempt).await?;
     let mut list = list.unwrap_or_default();
-    let version = list["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+    let version = list["metadata"]["resourceVersion"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     match list["items"].take() {
         Value::Array(items) => Ok((items, version)),
         _ => Ok((Vec::new(), version)),
@@ -220,9 +247,7 @@ mod tests {
     #[test]
     fn slices_of_other_services_that_lead_to_a_router_are_waited_for() {
         let routers = ["10.0.0.1".to_owned()].into();
-        let slice = |service: &str, address: &str| {
-            json!({"metadata": {"labels": {"kubernetes.io/service-name": service}}, "endpoints": [{"addresses": [address]}]})
-        };
+        let slice = |service: &str, address: &str| json!({"metadata": {"labels": {"kubernetes.io/service-name": service}}, "endpoints": [{"addresses": [address]}]});
         assert!(leads_to(&slice("reviews", "10.0.0.1"), &routers));
         assert!(!leads_to(&slice("reviews", "10.0.0.2"), &routers));
         assert!(!leads_to(&slice("dev-router", "10.0.0.1"), &routers));

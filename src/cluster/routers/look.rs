@@ -49,7 +49,8 @@ pub async fn look(cluster: &Cluster, base: &str) -> Result<Look> {
         Ok(found) => found,
         Err(failure) => {
             let attempt = format!("{attempt} in {base}");
-            look.unseen.push(cluster.explain_failure(&attempt, &failure));
+            look.unseen
+                .push(cluster.explain_failure(&attempt, &failure));
             None
         }
     };
@@ -57,15 +58,15 @@ pub async fn look(cluster: &Cluster, base: &str) -> Result<Look> {
     let control = keep("read the Deployment of control", control);
     let pods = keep("list the routers", pods);
     let lease = keep("read who leads", lease);
-    // Without a Deployment, or a pod of it that is ready, nobody can answer.
-    let says = match (&control, says) {
-        (None, Err(_)) => None,
-        (_, says) => keep("ask control", says),
+    // Where nothing is ready nobody can answer, which the rest shows.
+    let says = match says {
+        Err(failure) if !failure.is_forbidden() && !is_ready(control.as_ref()) => None,
+        says => keep("ask control", says),
     };
     match routers {
         Ok(routers) => look.routers = Some(routers),
         Err(Unknown::NoRight(error)) => look.unseen.push(error),
-        Err(Unknown::NoAnswer(error)) if router.is_some() => look.unseen.push(error),
+        Err(Unknown::NoAnswer(error)) if is_ready(router.as_ref()) => look.unseen.push(error),
         Err(Unknown::NoAnswer(_)) => {}
     }
     look.pods = match pods.map(|mut list| list["items"].take()) {
@@ -79,9 +80,17 @@ pub async fn look(cluster: &Cluster, base: &str) -> Result<Look> {
     Ok(look)
 }
 
+/// Whether a Deployment has a pod that is ready.
+pub(super) fn is_ready(deployment: Option<&Value>) -> bool {
+    deployment.is_some_and(|object| object["status"]["readyReplicas"].as_u64() > Some(0))
+}
+
 /// Reads a path; `None` where there is nothing.
 async fn get(cluster: &Cluster, path: String) -> Result<Option<Value>, Failure> {
-    match cluster.try_send::<Value>(Request::get(path).body(Vec::new())).await {
+    match cluster
+        .try_send::<Value>(Request::get(path).body(Vec::new()))
+        .await
+    {
         Ok(found) => Ok(Some(found)),
         Err(failure) if failure.is_not_found() => Ok(None),
         Err(failure) => Err(failure),

@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use super::found::builtin;
 use super::patch::json_patch;
+use crate::cluster::Cluster;
 use crate::cluster::access::{self, Right};
 use crate::cluster::watch::{End, Seen};
-use crate::cluster::Cluster;
 use crate::control::shadow::{self, Shadow};
 use crate::control::{CONTROL, fields, patches};
 use crate::error::{Error, Result};
@@ -77,15 +77,20 @@ fn is_marked(service: &Value) -> bool {
     let managers = metadata["managedFields"].as_array().into_iter().flatten();
     metadata["annotations"].get(labels::RESTORE).is_some()
         || (metadata["labels"].get(labels::SHADOW).is_none()
-            && managers.into_iter().any(|entry| entry["manager"] == CONTROL))
+            && managers
+                .into_iter()
+                .any(|entry| entry["manager"] == CONTROL))
 }
 
 /// The Services that are not as their owners wrote them, and the version of the list.
 async fn routed(cluster: &Cluster, base: &str) -> Result<(BTreeMap<String, Value>, String)> {
     let collection = builtin("v1", "Service").collection(Some(base));
-    let listed = cluster.try_list(&collection, true).await.map_err(|failure| {
-        cluster.explain_failure(&format!("list the Services of {base}"), &failure)
-    })?;
+    let listed = cluster
+        .try_list(&collection, true)
+        .await
+        .map_err(|failure| {
+            cluster.explain_failure(&format!("list the Services of {base}"), &failure)
+        })?;
     let marked = listed.items.into_iter().filter(is_marked);
     let named = marked.filter_map(|item| Some((name_of(&item)?, item)));
     Ok((named.collect(), listed.resource_version))
@@ -153,7 +158,9 @@ async fn restore_one(cluster: &Cluster, base: &str, name: &str) -> Result<()> {
     let services = builtin("v1", "Service");
     let read = async |name: &str| -> Result<Option<Service>> {
         let attempt = format!("read the Service {name} in {base}");
-        cluster.get_opt(&services.object(Some(base), name), &attempt).await
+        cluster
+            .get_opt(&services.object(Some(base), name), &attempt)
+            .await
     };
     for _ in 0..TRIES {
         let Some(service) = read(name).await? else {
@@ -168,7 +175,9 @@ async fn restore_one(cluster: &Cluster, base: &str, name: &str) -> Result<()> {
                 .ok_or_else(|| broken(base, name))?;
             patches::restore(&service, &original)
         } else if fields::is_stained(&managed) {
-            let saved = shadow.map(|shadow| shadow.managed_fields).unwrap_or_default();
+            let saved = shadow
+                .map(|shadow| shadow.managed_fields)
+                .unwrap_or_default();
             patches::give_back(&service, &fields::given_back(&managed, &saved))
         } else {
             return Ok(());

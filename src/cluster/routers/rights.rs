@@ -11,7 +11,9 @@ use crate::manifest::{Manifest, labels};
 use crate::plan::Inventory;
 
 /// The verbs of the roles that are given.
-const VERBS: [&str; 7] = ["get", "list", "watch", "create", "patch", "update", "delete"];
+const VERBS: [&str; 7] = [
+    "get", "list", "watch", "create", "patch", "update", "delete",
+];
 
 /// Fails where these roles give rights that the person does not have: Kubernetes would refuse them one by one. Who may escalate may
 /// give any.
@@ -32,7 +34,11 @@ pub async fn may_grant(
         namespace: namespace.map(str::to_owned),
         name: None,
     };
-    let any = [escalate("clusterroles", None), escalate("roles", Some(base))].into();
+    let any = [
+        escalate("clusterroles", None),
+        escalate("roles", Some(base)),
+    ]
+    .into();
     match access::missing(cluster, &any).await?.is_empty() {
         true => Ok(()),
         false => access::require(cluster, attempt, &rights).await,
@@ -51,7 +57,9 @@ pub fn granted(objects: &[Manifest], base: &str) -> BTreeSet<Right> {
         for rule in object.value["rules"].as_array().into_iter().flatten() {
             let list = |field: &str| -> Vec<String> {
                 let items = rule[field].as_array().into_iter().flatten();
-                items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
+                items
+                    .filter_map(|item| item.as_str().map(str::to_owned))
+                    .collect()
             };
             let names = list("resourceNames");
             let names: Vec<Option<String>> = match names.is_empty() {
@@ -133,6 +141,9 @@ mod tests {
         };
         assert!(rights.contains(&everywhere));
         assert!(rights.contains(&Right::core("get", "configmaps", "shop").named("dev-admission")));
-        assert!(!rights.iter().any(|right| right.resource == "secrets"), "{rights:?}");
+        assert!(
+            !rights.iter().any(|right| right.resource == "secrets"),
+            "{rights:?}"
+        );
     }
 }

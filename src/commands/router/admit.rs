@@ -61,7 +61,9 @@ impl Admit {
         check_free(&before, &self.namespace, &env)?;
         let right = [admission_right(base)].into();
         access::require(&cluster, &format!("admit environments of {base}"), &right).await?;
-        let admitted = cluster.admit_environment(base, &self.namespace, &env).await?;
+        let admitted = cluster
+            .admit_environment(base, &self.namespace, &env)
+            .await?;
         // Somebody else may have been first with the name.
         check_free(&admission(&cluster, base).await?, &self.namespace, &env)?;
         let changed = admitted == Admitted::Added;
@@ -78,7 +80,11 @@ impl Admit {
             changed,
         };
         context.ui.data(&told, |told| {
-            let how = if told.changed { "is admitted" } else { "was admitted already" };
+            let how = if told.changed {
+                "is admitted"
+            } else {
+                "was admitted already"
+            };
             format!("{} {how} by {base} as {}", told.namespace, told.env)
         })
     }
@@ -121,9 +127,11 @@ impl Revoke {
 
 async fn admission(cluster: &Cluster, base: &str) -> Result<Admission> {
     cluster.read_base(base).await?.admission.ok_or_else(|| {
-        Error::failed(format!("the base {base} has no routers, so it admits nobody"))
-            .reason("NoRouter")
-            .hint(format!("dev router install --base {base}"))
+        Error::failed(format!(
+            "the base {base} has no routers, so it admits nobody"
+        ))
+        .reason("NoRouter")
+        .hint(format!("dev router install --base {base}"))
     })
 }
 
@@ -135,7 +143,9 @@ fn env_name(
     app: Option<&str>,
 ) -> Result<String> {
     if !is_label(namespace) {
-        return Err(Error::usage(format!("\"{namespace}\" is no name of a namespace")));
+        return Err(Error::usage(format!(
+            "\"{namespace}\" is no name of a namespace"
+        )));
     }
     if namespace == base {
         return Err(Error::usage(format!("{namespace} is the base itself")));
@@ -146,11 +156,11 @@ fn env_name(
         (Some(named), _) => named,
         (None, Some(derived)) => derived.to_owned(),
         (None, None) => {
-            return Err(Error::usage(format!(
-                "which name do requests for {namespace} carry?"
-            ))
-            .reason("NoEnvironmentName")
-            .hint(format!("dev router admit {namespace} --env NAME")));
+            return Err(
+                Error::usage(format!("which name do requests for {namespace} carry?"))
+                    .reason("NoEnvironmentName")
+                    .hint(format!("dev router admit {namespace} --env NAME")),
+            );
         }
     };
     if !is_label(&env) || env == crate::manifest::labels::BASE_VERSION {

@@ -175,8 +175,10 @@ impl Install {
             (Some(text), _) => entry_service(text, &found.services)?,
             (None, Some(before)) => (before.edge.service.clone(), before.edge.port),
             (None, None) if self.edge_domain.is_some() || self.edge_type.is_some() => {
-                return Err(Error::usage("an entry needs a Service that its requests go to")
-                    .hint("--edge-service NAME"));
+                return Err(
+                    Error::usage("an entry needs a Service that its requests go to")
+                        .hint("--edge-service NAME"),
+                );
             }
             (None, None) => return Ok(None),
         };
@@ -205,7 +207,9 @@ fn entry_service(text: &str, services: &[Value]) -> Result<(String, u16)> {
     };
     let named = |service: &&Value| service["metadata"]["name"] == name;
     let Some(service) = services.iter().find(named) else {
-        let names = services.iter().filter_map(|service| service["metadata"]["name"].as_str());
+        let names = services
+            .iter()
+            .filter_map(|service| service["metadata"]["name"].as_str());
         return Err(Error::usage(format!("the base has no Service \"{name}\""))
             .maybe_hint(did_you_mean(name, names)));
     };
@@ -223,7 +227,9 @@ fn entry_service(text: &str, services: &[Value]) -> Result<(String, u16)> {
             .iter()
             .find(|(number, name)| number.to_string() == port || *name == port),
         (None, [only]) => Some(only),
-        (None, ports) => ports.iter().find(|(_, name)| *name == "http" || *name == "web"),
+        (None, ports) => ports
+            .iter()
+            .find(|(_, name)| *name == "http" || *name == "web"),
     };
     match chosen {
         Some((number, _)) => Ok((name.to_owned(), *number)),
@@ -233,7 +239,10 @@ fn entry_service(text: &str, services: &[Value]) -> Result<(String, u16)> {
                 Some(port) => format!("the Service {name} has no port \"{port}\""),
                 None => format!("the Service {name} has several ports, and none is named http"),
             })
-            .hint(format!("--edge-service {name}:PORT, of {}", known.join(", "))))
+            .hint(format!(
+                "--edge-service {name}:PORT, of {}",
+                known.join(", ")
+            )))
         }
     }
 }
@@ -347,25 +356,45 @@ mod tests {
             services: services(),
             ..Found::default()
         };
-        let first = install(&["--replicas", "3", "--edge-service", "web", "--edge-type", "NodePort"])
-            .options(&found, "shop")
-            .unwrap();
+        let first = install(&[
+            "--replicas",
+            "3",
+            "--edge-service",
+            "web",
+            "--edge-type",
+            "NodePort",
+        ])
+        .options(&found, "shop")
+        .unwrap();
         assert_eq!(first.replicas, 3);
         let edge = first.edge.clone().unwrap();
         assert_eq!(edge.edge.domain, "shop.localhost");
         let text = json!(first).to_string();
         found.router = Some(json!({"metadata": {"annotations": {"dev/options": text}}}));
         assert_eq!(install(&[]).options(&found, "shop").unwrap(), first);
-        let later = install(&["--edge-domain", "a.example", "--grace", "1m"]).options(&found, "shop").unwrap();
+        let later = install(&["--edge-domain", "a.example", "--grace", "1m"])
+            .options(&found, "shop")
+            .unwrap();
         let edge = later.edge.unwrap();
-        assert_eq!((edge.edge.domain.as_str(), edge.exposure), ("a.example", Exposure::NodePort));
+        assert_eq!(
+            (edge.edge.domain.as_str(), edge.exposure),
+            ("a.example", Exposure::NodePort)
+        );
         assert_eq!((later.grace, later.replicas), (60, 3));
-        assert_eq!(install(&["--no-edge"]).options(&found, "shop").unwrap().edge, None);
+        assert_eq!(
+            install(&["--no-edge"])
+                .options(&found, "shop")
+                .unwrap()
+                .edge,
+            None
+        );
     }
 
     #[test]
     fn an_entry_without_a_service_is_refused() {
-        let error = install(&["--edge-type", "NodePort"]).options(&Found::default(), "shop").unwrap_err();
+        let error = install(&["--edge-type", "NodePort"])
+            .options(&Found::default(), "shop")
+            .unwrap_err();
         assert_eq!(error.hints(), ["--edge-service NAME"]);
     }
 }

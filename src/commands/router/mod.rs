@@ -68,7 +68,11 @@ impl Router {
 
 /// The base of flag, variable or project; a missing project is fine here.
 fn base(context: &Context) -> Result<String> {
-    let variable = || std::env::var("DEV_BASE").ok().filter(|text| !text.is_empty());
+    let variable = || {
+        std::env::var("DEV_BASE")
+            .ok()
+            .filter(|text| !text.is_empty())
+    };
     let given = match context.globals.base.clone() {
         Some(base) => Some((base, "--base")),
         None => variable().map(|base| (base, "DEV_BASE")),
@@ -78,9 +82,9 @@ fn base(context: &Context) -> Result<String> {
         None => match context.project()?.and_then(|loaded| loaded.project.base) {
             Some(base) => (base, "`base` of dev.yaml"),
             None => {
-                return Err(Error::usage("no base is named")
-                    .reason("NoBase")
-                    .hint("name its namespace: --base NAMESPACE, DEV_BASE, or `base:` of dev.yaml"));
+                return Err(Error::usage("no base is named").reason("NoBase").hint(
+                    "name its namespace: --base NAMESPACE, DEV_BASE, or `base:` of dev.yaml",
+                ));
             }
         },
     };

@@ -45,7 +45,10 @@ impl Resume {
             reason: reason.map(|reason| reason.0),
         };
         context.ui.data(&told, |told| match &told.reason {
-            Some(reason) => format!("{} may be routed again; it was left alone because {reason}", told.service),
+            Some(reason) => format!(
+                "{} may be routed again; it was left alone because {reason}",
+                told.service
+            ),
             None => format!("{} was not left alone", told.service),
         })
     }

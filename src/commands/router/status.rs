@@ -74,6 +74,8 @@ struct ServiceState {
     state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What is to be known about it while it is routed.
+    limits: Vec<String>,
     /// Environment → ready endpoints, by the router that knows the fewest.
     environments: BTreeMap<String, usize>,
     /// Routers whose Envoy has acknowledged it.
@@ -110,13 +112,13 @@ fn shown(read: &Base, look: &Look) -> Shown {
     problems.extend(look.unseen.iter().map(ToString::to_string));
     problems.extend(look.routers.iter().flat_map(|routers| routers.errors()));
     let says = look.says.as_ref();
-    let said = says.and_then(|says| says["problems"].as_array());
-    problems.extend(said.into_iter().flatten().filter_map(|problem| match problem {
-        Value::String(text) => Some(text.clone()),
-        other => Some(format!("{}: {}", other["about"].as_str()?, other["what"].as_str()?)),
-    }));
+    let troubles = says.and_then(|says| says["troubles"].as_array());
+    let troubles = troubles.into_iter().flatten().filter_map(Value::as_str);
+    problems.extend(troubles.map(|trouble| format!("control: {trouble}")));
     let number = |object: &Option<Value>, path: &str| {
-        let value = object.as_ref().and_then(|object| object.pointer(path)?.as_u64());
+        let value = object
+            .as_ref()
+            .and_then(|object| object.pointer(path)?.as_u64());
         value.unwrap_or(0)
     };
     let lease = |field: &str| {
@@ -154,7 +156,10 @@ fn router_pod(pod: &Value, look: &Look) -> RouterPod {
         going: pod["metadata"].get("deletionTimestamp").is_some(),
         node: text("/spec/nodeName"),
         image: text("/spec/containers/0/image"),
-        synced: says.into_iter().find(|one| one.pod == name).map(|one| one.synced),
+        synced: says
+            .into_iter()
+            .find(|one| one.pod == name)
+            .map(|one| one.synced),
         name,
     }
 }
@@ -169,16 +174,23 @@ fn services(read: &Base, look: &Look) -> Vec<ServiceState> {
     let own = |name: &str| name == ROUTER || name == CONTROL || name.starts_with("dev-router-");
     let mut states = Vec::new();
     for service in &read.services {
-        let Some(name) = name_of(service) else { continue };
+        let Some(name) = name_of(service) else {
+            continue;
+        };
         if own(&name) || service["metadata"]["labels"].get(labels::SHADOW).is_some() {
             continue;
         }
-        let (state, reason) = state(service, shadows.get(&name), said_of(&name, look));
+        let said = said_of(&name, look);
+        let (state, reason) = state(service, shadows.get(&name), said);
+        let limits = said.and_then(|said| said["limits"].as_array());
+        let limits = limits.into_iter().flatten();
+        let limits = limits.filter_map(|limit| limit["text"].as_str().map(str::to_owned));
         let (environments, acknowledged) = acknowledged(&name, look);
         states.push(ServiceState {
             name,
             state,
             reason,
+            limits: limits.collect(),
             environments,
             acknowledged,
         });
@@ -194,14 +206,22 @@ fn said_of<'a>(name: &str, look: &'a Look) -> Option<&'a Value> {
 }
 
 /// How it is with a service: what `control` says, else what the objects show.
-fn state(service: &Value, shadow: Option<&Value>, said: Option<&Value>) -> (String, Option<String>) {
+fn state(
+    service: &Value,
+    shadow: Option<&Value>,
+    said: Option<&Value>,
+) -> (String, Option<String>) {
     let told = said.and_then(|said| said["state"].as_str());
-    let why = said.and_then(|said| said["reason"].as_str()).map(str::to_owned);
+    let why = said
+        .and_then(|said| said["reason"].as_str())
+        .map(str::to_owned);
     if let Some(state) = told.filter(|state| *state != "unused") {
         return (state.to_owned(), why);
     }
     let annotation = |object: &Value, name: &str| {
-        object["metadata"]["annotations"][name].as_str().map(str::to_owned)
+        object["metadata"]["annotations"][name]
+            .as_str()
+            .map(str::to_owned)
     };
     if annotation(service, labels::RESTORE).is_some() {
         return ("routed".to_owned(), None);
@@ -222,7 +242,10 @@ fn state(service: &Value, shadow: Option<&Value>, said: Option<&Value>) -> (Stri
 /// The environments that every router leads to, and how many routers know the service.
 fn acknowledged(name: &str, look: &Look) -> (BTreeMap<String, usize>, usize) {
     let pods = look.routers.iter().flat_map(|routers| &routers.pods);
-    let known: Vec<_> = pods.into_iter().filter_map(|pod| pod.acked.get(name)).collect();
+    let known: Vec<_> = pods
+        .into_iter()
+        .filter_map(|pod| pod.acked.get(name))
+        .collect();
     let mut least: BTreeMap<String, usize> = BTreeMap::new();
     let ports = || known.iter().flat_map(|acked| acked.ports.values());
     let envs: BTreeSet<&String> = ports().flat_map(|port| port.envs.keys()).collect();
@@ -256,7 +279,11 @@ fn text(shown: &Shown) -> String {
             ]
         })
         .collect();
-    let count = shown.routers.iter().filter(|pod| pod.ready && !pod.going).count();
+    let count = shown
+        .routers
+        .iter()
+        .filter(|pod| pod.ready && !pod.going)
+        .count();
     let services: Vec<Vec<String>> = shown
         .services
         .iter()
@@ -289,8 +316,15 @@ fn text(shown: &Shown) -> String {
     };
     let parts = [
         table(&["ROUTER", "NODE", "READY", "SYNCED", "VERSION"], &routers),
-        if shown.installed { leader } else { String::new() },
-        table(&["SERVICE", "STATE", "ROUTERS", "ENVIRONMENTS", ""], &services),
+        if shown.installed {
+            leader
+        } else {
+            String::new()
+        },
+        table(
+            &["SERVICE", "STATE", "ROUTERS", "ENVIRONMENTS", ""],
+            &services,
+        ),
         table(&["ENVIRONMENT", "NAMESPACE"], &environments),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
@@ -315,9 +349,7 @@ mod tests {
     }
 
     fn look(says: Value) -> Look {
-        let pod = |name: &str, ready: usize| {
-            json!({"pod": name, "synced": true, "acked": {"reviews": {"ports": {"9080": {"listener": 20001, "envs": {"ann": ready}}}}}})
-        };
+        let pod = |name: &str, ready: usize| json!({"pod": name, "synced": true, "acked": {"reviews": {"ports": {"9080": {"listener": 20001, "envs": {"ann": ready}}}}}});
         Look {
             routers: RouterStatus::read(json!([pod("a", 2), pod("b", 1)])),
             says: Some(says),
@@ -360,14 +392,20 @@ mod tests {
             ]
         );
         let reviews = &shown.services[2];
-        assert_eq!(reviews.environments, BTreeMap::from([("ann".to_owned(), 1)]));
+        assert_eq!(
+            reviews.environments,
+            BTreeMap::from([("ann".to_owned(), 1)])
+        );
         assert_eq!(reviews.acknowledged, 2);
         assert!(shown.installed);
     }
 
     #[test]
     fn versions_are_tags() {
-        assert_eq!(version("localhost:5000/a/dev-router:0.1.0-abc"), "0.1.0-abc");
+        assert_eq!(
+            version("localhost:5000/a/dev-router:0.1.0-abc"),
+            "0.1.0-abc"
+        );
         assert_eq!(version("dev-router"), "dev-router");
     }
 }

@@ -42,6 +42,18 @@ struct Gone {
     seconds: f64,
 }
 
+impl Gone {
+    fn nothing(cluster: &Cluster, base: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            context: cluster.context.clone(),
+            restored: Restored::default(),
+            removed: Vec::new(),
+            seconds: 0.0,
+        }
+    }
+}
+
 impl Uninstall {
     /// Uninstalls the routers.
     pub async fn run(self, context: &Context, base: &str) -> Result<()> {
@@ -54,6 +66,7 @@ impl Uninstall {
         let listed = inventory.clone().unwrap_or_default();
         if found.is_nothing() && inventory.is_none() {
             ui.note(format!("there are no routers in {base}"));
+            return ui.data(&Gone::nothing(&cluster, base), |_| String::new());
         }
         let attempt = format!("remove the routers of {base}");
         access::require(&cluster, &attempt, &routers::removal(&listed, base)).await?;
@@ -65,7 +78,9 @@ impl Uninstall {
             .hint(format!("dev router install --base {base} writes it anew")));
         }
         let task = ui.task(ROUTER);
-        let done = self.remove(&cluster, base, found.has_control(), context, &task).await;
+        let done = self
+            .remove(&cluster, base, found.has_control(), context, &task)
+            .await;
         let (restored, removed) = match done {
             Ok(done) => done,
             Err(error) => {
@@ -108,7 +123,9 @@ impl Uninstall {
         let restored = routers::restore(cluster, base, control, &tell).await?;
         for (names, who) in [(&restored.by_control, "control"), (&restored.by_dev, "dev")] {
             if !names.is_empty() {
-                context.ui.note(format!("restored by {who}: {}", names.join(", ")));
+                context
+                    .ui
+                    .note(format!("restored by {who}: {}", names.join(", ")));
             }
         }
         tell("waiting until nothing leads to the routers");
