@@ -16,8 +16,11 @@ mod logs;
 mod overlay;
 mod remove;
 mod render;
+mod rights;
 mod router_envoy;
 mod router_install;
+mod same_namespace;
+mod sources;
 mod up;
 mod wait;
 
