@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::control::CONTROL;
 
 /// A field: its steps from the top, such as `f:spec`, `f:selector`.
-type Path = Vec<String>;
+pub(super) type Path = Vec<String>;
 
 /// Whether `dev-control` owns something.
 pub fn is_stained(entries: &[ManagedFieldsEntry]) -> bool {
@@ -69,7 +69,7 @@ fn identity(entry: &ManagedFieldsEntry) -> [Option<&str>; 4] {
     ]
 }
 
-fn members(entry: &ManagedFieldsEntry) -> BTreeSet<Path> {
+pub(super) fn members(entry: &ManagedFieldsEntry) -> BTreeSet<Path> {
     let mut found = BTreeSet::new();
     if let Some(FieldsV1(Value::Object(fields))) = &entry.fields_v1 {
         collect(fields, &mut Vec::new(), &mut found);
@@ -101,7 +101,7 @@ struct Node {
     below: BTreeMap<String, Node>,
 }
 
-fn tree(paths: &BTreeSet<Path>) -> Value {
+pub(super) fn tree(paths: &BTreeSet<Path>) -> Value {
     let mut top = Node::default();
     for path in paths {
         let end = path.iter().fold(&mut top, |node, step| {

@@ -44,7 +44,6 @@ struct Ports {
 
 /// One rule of a policy, the same for both directions.
 struct Rule<'a> {
-    policy: &'a NetworkPolicy,
     /// Empty: everybody.
     peers: &'a [NetworkPolicyPeer],
     ports: &'a [NetworkPolicyPort],
@@ -256,7 +255,6 @@ fn rules_of(policy: &NetworkPolicy, way: Way) -> Vec<Rule<'_>> {
             .iter()
             .flatten()
             .map(|rule| Rule {
-                policy,
                 peers: rule.from.as_deref().unwrap_or_default(),
                 ports: rule.ports.as_deref().unwrap_or_default(),
             })
@@ -266,7 +264,6 @@ fn rules_of(policy: &NetworkPolicy, way: Way) -> Vec<Rule<'_>> {
             .iter()
             .flatten()
             .map(|rule| Rule {
-                policy,
                 peers: rule.to.as_deref().unwrap_or_default(),
                 ports: rule.ports.as_deref().unwrap_or_default(),
             })
