@@ -13,8 +13,10 @@ mod cli;
 mod faults;
 mod kill;
 mod logs;
+mod overlay;
 mod remove;
 mod render;
+mod router_envoy;
 mod up;
 mod wait;
 

@@ -1,21 +1,20 @@
-//! The image of `dev`'s own roles in a cluster: this very program on an empty base.
+//! The images of `dev`'s own roles in a cluster: this very program on an empty base, or beside Envoy.
 
 mod elf;
+mod programs;
+mod router;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
-use super::blob::{BuiltImage, hex};
-use super::content::hash_file;
-use super::layers::{
-    Node, NodeKind, Packing, Platform, Tree, add_parents, derive_config, empty_config, write_layer,
-};
+use super::blob::BuiltImage;
+use super::layers::{Packing, Platform, derive_config, empty_config, write_layer};
 use crate::error::{Error, Result};
 use crate::project::Layers;
+
+use programs::Programs;
+pub use router::{DEFAULT_ENVOY_IMAGE, EnvoySource, RouterImage, router_image};
 
 /// Where the program is in the image.
 const PROGRAM: &str = "usr/local/bin/dev";
@@ -30,9 +29,7 @@ const PUBLISHED: &[(&str, &str)] = &[];
 pub struct OwnImage {
     /// `<version>-<12 hex>`
     pub tag: String,
-    /// The files of its layer.
-    tree: Tree,
-    env: BTreeMap<String, String>,
+    programs: Programs,
     platform: Platform,
 }
 
@@ -41,13 +38,43 @@ pub struct OwnImage {
 /// # Errors
 /// This program does not run there, and no published image does.
 pub fn own_image(architecture: &str) -> Result<OwnImage> {
+    let (program, platform) = own_program(architecture)?;
+    let mut programs = Programs::default();
+    programs.add(PROGRAM, &program)?;
+    Ok(OwnImage {
+        tag: tag(&[&programs.hash()?]),
+        programs,
+        platform,
+    })
+}
+
+/// The running program, where a node of this architecture can run it.
+fn own_program(architecture: &str) -> Result<(PathBuf, Platform)> {
     let host = Platform::host();
     if !cfg!(target_os = "linux") || host.architecture != architecture {
         return Err(elsewhere(architecture, &host));
     }
     let program = std::env::current_exe()
         .map_err(|cause| Error::failed("cannot find the running program").caused_by(&cause))?;
-    of_program(&program, host)
+    Ok((program, host))
+}
+
+/// `<version>-<12 hex>`, from what the image is made of.
+fn tag(parts: &[&str]) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!("{version}-{}", &programs::digest(parts)[..12])
+}
+
+/// How the image is started.
+fn run_as(programs: &Programs) -> Layers {
+    let mut env = programs.env();
+    env.insert("HOME".to_owned(), "/tmp".to_owned());
+    Layers {
+        entrypoint: Some(vec![format!("/{PROGRAM}")]),
+        user: Some(USER.to_owned()),
+        env,
+        ..Layers::default()
+    }
 }
 
 /// The image that was published for this version, if one was: its full reference with a digest.
@@ -61,20 +88,15 @@ pub fn published_image() -> Option<&'static str> {
 impl OwnImage {
     /// Makes the image.
     pub fn build(&self, packing: Packing) -> Result<BuiltImage> {
-        let layer = write_layer(&self.tree, packing)?;
-        let spec = Layers {
-            entrypoint: Some(vec![format!("/{PROGRAM}")]),
-            user: Some(USER.to_owned()),
-            env: self.env.clone(),
-            ..Layers::default()
-        };
+        let layer = write_layer(&self.programs.tree(), packing)?;
+        let spec = run_as(&self.programs);
         let config = derive_config(empty_config(&self.platform), &spec, Some(&layer))?;
         BuiltImage::new(config, vec![layer.blob])
     }
 
     /// The files in it, relative to its root.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        self.tree.nodes.keys().map(PathBuf::as_path)
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.programs.tree().nodes.into_keys()
     }
 }
 
@@ -96,69 +118,6 @@ fn elsewhere(architecture: &str, host: &Platform) -> Error {
                 "build `dev` on linux/{architecture}, run `dev image push` there, and name the result here"
             )),
     }
-}
-
-fn of_program(program: &Path, platform: Platform) -> Result<OwnImage> {
-    let mut tree = Tree::default();
-    let mut env = BTreeMap::from([("HOME".to_owned(), "/tmp".to_owned())]);
-    let file = |path: PathBuf| Node {
-        mode: 0o755,
-        kind: NodeKind::File(path),
-    };
-    tree.insert(PROGRAM.into(), file(program.to_path_buf()))?;
-    tree.insert(
-        "tmp".into(),
-        Node {
-            mode: 0o1777,
-            kind: NodeKind::Directory,
-        },
-    )?;
-    let mut dirs: Vec<String> = Vec::new();
-    for path in elf::dependencies(program)? {
-        let real = path
-            .canonicalize()
-            .map_err(|cause| Error::io("read", &path, &cause))?;
-        if let Some(dir) = path.parent().map(|dir| dir.to_string_lossy().into_owned())
-            && !dirs.contains(&dir)
-        {
-            dirs.push(dir);
-        }
-        // The file lies where it really is, and a link where the loader looks for it.
-        tree.nodes.insert(inside(&real), file(real.clone()));
-        if real != path {
-            let link = Node {
-                mode: 0o777,
-                kind: NodeKind::Link(real),
-            };
-            tree.nodes.entry(inside(&path)).or_insert(link);
-        }
-    }
-    if !dirs.is_empty() {
-        // There is no ld.so.cache in the image.
-        env.insert("LD_LIBRARY_PATH".to_owned(), dirs.join(":"));
-    }
-    add_parents(&mut tree);
-    Ok(OwnImage {
-        tag: format!("{}-{}", env!("CARGO_PKG_VERSION"), tree_hash(&tree)?),
-        tree,
-        env,
-        platform,
-    })
-}
-
-fn tree_hash(tree: &Tree) -> Result<String> {
-    let mut hasher = Sha256::new();
-    for (path, node) in &tree.nodes {
-        hasher.update(path.as_os_str().as_encoded_bytes());
-        hasher.update([0]);
-        match &node.kind {
-            NodeKind::Directory => {}
-            NodeKind::File(source) => hasher.update(hash_file(source)?),
-            NodeKind::Link(target) => hasher.update(target.as_os_str().as_encoded_bytes()),
-        }
-    }
-    let digest = hex(&hasher.finalize());
-    Ok(digest[..12].to_owned())
 }
 
 /// A path relative to the image's root.

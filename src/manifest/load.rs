@@ -56,6 +56,18 @@ pub async fn load(
     }
 }
 
+/// The objects of a template that is part of this program. `name` is how errors call it.
+pub fn builtin(
+    name: &str,
+    template: &str,
+    service: &str,
+    context: &Context,
+) -> Result<Vec<Manifest>> {
+    let file = Path::new(name);
+    let rendered = Renderer::new(context)?.render(template, file)?;
+    text::parse(&rendered, file, service, text::Lines::Moved)
+}
+
 /// The blocking part of [`load`] for `manifests:`.
 pub fn read_files(
     entries: &[String],

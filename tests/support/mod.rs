@@ -2,7 +2,10 @@
 
 pub mod api;
 pub mod app;
+pub mod backend;
+pub mod base;
 pub mod cluster;
+pub mod envoy;
 pub mod left_out;
 pub mod leftover;
 pub mod project;

@@ -1,0 +1,277 @@
+//! The objects of an installation, from the templates in this program.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::options::Options;
+use crate::error::Result;
+use crate::manifest::labels::{self, Stamp};
+use crate::manifest::{Context, Manifest, builtin};
+
+/// The name of the routers' Deployment, Service, account and PodDisruptionBudget, and the value of their labels.
+pub const ROUTER: &str = "dev-router";
+/// The name of the Deployment, the Service, the account and the Lease of the process that writes.
+pub const CONTROL: &str = "dev-control";
+
+/// The templates: file, text, and the part that they belong to.
+pub const TEMPLATES: [(&str, &str, &str); 4] = [
+    (
+        "templates/router/access.yaml",
+        include_str!("../../../templates/router/access.yaml"),
+        ROUTER,
+    ),
+    (
+        "templates/router/admission.yaml",
+        include_str!("../../../templates/router/admission.yaml"),
+        ROUTER,
+    ),
+    (
+        "templates/router/router.yaml",
+        include_str!("../../../templates/router/router.yaml"),
+        ROUTER,
+    ),
+    (
+        "templates/router/control.yaml",
+        include_str!("../../../templates/router/control.yaml"),
+        CONTROL,
+    ),
+];
+
+/// Keys by which Services usually select pods.
+const USUAL_KEYS: [&str; 4] = [
+    "app",
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/component",
+];
+
+/// Whose the objects of an installation are. Not of the base's own application: `dev deploy --remove` leaves them.
+pub fn stamp() -> Stamp {
+    Stamp {
+        app: "dev".to_owned(),
+        env: ROUTER.to_owned(),
+        base: None,
+        version: env!("CARGO_PKG_VERSION").replace('+', "_"),
+    }
+}
+
+/// The objects of an installation in the namespace `base`. `pod_labels` are those of [`router_labels`].
+pub fn manifests(
+    base: &str,
+    image: &str,
+    options: &Options,
+    pod_labels: &BTreeMap<String, String>,
+) -> Result<Vec<Manifest>> {
+    let edge = options.edge.as_ref();
+    let context = Context {
+        app: ROUTER.to_owned(),
+        namespace: base.to_owned(),
+        image: Some(image.to_owned()),
+        vars: BTreeMap::from([
+            ("replicas".to_owned(), json!(options.replicas)),
+            ("grace".to_owned(), json!(options.grace)),
+            ("options".to_owned(), json!(json!(options).to_string())),
+            ("labels".to_owned(), json!(pod_labels)),
+            ("secrets".to_owned(), json!(options.secrets)),
+            (
+                "edge".to_owned(),
+                json!(edge.map(|edge| json!(edge.edge).to_string())),
+            ),
+            (
+                "exposure".to_owned(),
+                json!(edge.and_then(|edge| edge.exposure.service_type())),
+            ),
+        ]),
+        ..Context::default()
+    };
+    let mut objects = Vec::new();
+    for (file, text, part) in TEMPLATES {
+        objects.extend(builtin(file, text, part, &context)?);
+    }
+    Ok(objects)
+}
+
+/// The labels of the routers' pods: each key by which a Service of the base selects its pods, so that routing it needs no roll of
+/// the routers. What the running pods have stays, for the same reason.
+pub fn router_labels(services: &[Value], running: Option<&Value>) -> BTreeMap<String, String> {
+    let selectors = services
+        .iter()
+        .filter_map(|service| service["spec"]["selector"].as_object());
+    let mut keys: BTreeSet<&str> = USUAL_KEYS.into();
+    keys.extend(selectors.flat_map(|selector| selector.keys().map(String::as_str)));
+    let before = running
+        .and_then(|deployment| deployment["spec"]["template"]["metadata"]["labels"].as_object());
+    keys.extend(
+        before
+            .into_iter()
+            .flatten()
+            .filter(|(_, value)| *value == ROUTER)
+            .map(|(key, _)| key.as_str()),
+    );
+    // Those two have values of their own.
+    keys.remove(labels::MANAGED_BY);
+    keys.remove("pod-template-hash");
+    let mut all: BTreeMap<String, String> = keys
+        .into_iter()
+        .map(|key| (key.to_owned(), ROUTER.to_owned()))
+        .collect();
+    all.insert(labels::MANAGED_BY.to_owned(), labels::MANAGER.to_owned());
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::install::{EdgeOptions, Exposure};
+    use crate::router::model::Edge;
+
+    fn find<'a>(objects: &'a [Manifest], kind: &str, name: &str) -> &'a Value {
+        let found = objects
+            .iter()
+            .find(|object| object.kind() == kind && object.name() == name);
+        &found.unwrap_or_else(|| panic!("no {kind} {name}")).value
+    }
+
+    fn rendered(options: &Options) -> Vec<Manifest> {
+        manifests(
+            "shop",
+            "localhost:5000/dev-router:1",
+            options,
+            &router_labels(&[], None),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_names_and_ports_are_those_that_the_other_parts_know() {
+        let objects = rendered(&Options::default());
+        let names: Vec<String> = objects
+            .iter()
+            .map(|object| object.key().to_string())
+            .collect();
+        insta::assert_snapshot!(names.join("\n"), @r"
+        ServiceAccount dev-router
+        ClusterRole dev-router-shop
+        ClusterRoleBinding dev-router-shop
+        Role dev-router
+        RoleBinding dev-router
+        ServiceAccount dev-control
+        ClusterRole dev-control-shop
+        ClusterRoleBinding dev-control-shop
+        Role dev-control
+        RoleBinding dev-control
+        ServiceAccount dev-provisioner
+        Role dev-router-status
+        ConfigMap dev-admission
+        Deployment dev-router
+        PodDisruptionBudget dev-router
+        Service dev-router
+        Deployment dev-control
+        Service dev-control
+        ");
+        let ports = &find(&objects, "Service", ROUTER)["spec"]["ports"];
+        assert_eq!(ports[0]["name"], "status");
+        assert_eq!(ports[0]["port"], 15090);
+        assert_eq!(ports[1]["port"], 80);
+        assert_eq!(
+            find(&objects, "Service", CONTROL)["spec"]["ports"][0]["port"],
+            15091
+        );
+        let command = &find(&objects, "Deployment", ROUTER)["spec"]["template"]["spec"]["containers"]
+            [0]["command"];
+        assert_eq!(
+            *command,
+            json!([
+                "/usr/local/bin/dev",
+                "router-run",
+                "--base",
+                "shop",
+                "--state-dir",
+                "/run/dev"
+            ])
+        );
+        // The list of environments is no part of it: applying it again must not empty the list.
+        assert!(
+            find(&objects, "ConfigMap", labels::ADMISSION)
+                .get("data")
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn pods_meet_the_restricted_standard_and_no_probe_can_kill_them() {
+        for (kind, name) in [("Deployment", ROUTER), ("Deployment", CONTROL)] {
+            let objects = rendered(&Options::default());
+            let spec = &find(&objects, kind, name)["spec"]["template"]["spec"];
+            assert_eq!(spec["securityContext"]["runAsNonRoot"], true);
+            assert_eq!(
+                spec["securityContext"]["seccompProfile"]["type"],
+                "RuntimeDefault"
+            );
+            let container = &spec["containers"][0];
+            let security = &container["securityContext"];
+            assert_eq!(security["allowPrivilegeEscalation"], false);
+            assert_eq!(security["readOnlyRootFilesystem"], true);
+            assert_eq!(security["capabilities"], json!({"drop": ["ALL"]}));
+            assert!(container.get("livenessProbe").is_none());
+            assert!(container.get("startupProbe").is_none());
+        }
+    }
+
+    #[test]
+    fn options_are_where_they_belong() {
+        let options = Options {
+            replicas: 3,
+            grace: 60,
+            edge: Some(EdgeOptions {
+                edge: Edge {
+                    service: "web".into(),
+                    port: 9080,
+                    domain: "shop.localhost".into(),
+                },
+                exposure: Exposure::NodePort,
+            }),
+            secrets: ["database".to_owned()].into(),
+        };
+        let objects = rendered(&options);
+        let deployment = find(&objects, "Deployment", ROUTER);
+        assert_eq!(deployment["spec"]["replicas"], 3);
+        assert_eq!(
+            deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"],
+            60
+        );
+        assert_eq!(Options::of_deployment(deployment), Some(options));
+        let edge = find(&objects, "Service", "dev-router-edge");
+        assert_eq!(edge["spec"]["type"], "NodePort");
+        assert_eq!(edge["spec"]["ports"].as_array().map(Vec::len), Some(1));
+        let data = &find(&objects, "ConfigMap", labels::ADMISSION)["data"];
+        assert_eq!(
+            *data,
+            json!({"edge": r#"{"service":"web","port":9080,"domain":"shop.localhost"}"#, "secrets": r#"["database"]"#})
+        );
+        let role = find(&objects, "Role", "dev-provisioner");
+        assert_eq!(role["rules"][0]["resourceNames"], json!(["database"]));
+    }
+
+    #[test]
+    fn a_namespace_of_digits_stays_text() {
+        let objects = manifests("123", "a/b:1", &Options::default(), &BTreeMap::new()).unwrap();
+        let binding = find(&objects, "ClusterRoleBinding", "dev-router-123");
+        assert_eq!(binding["subjects"][0]["namespace"], "123");
+    }
+
+    #[test]
+    fn pods_carry_the_keys_of_every_selector_and_keep_those_they_have() {
+        let services = [
+            json!({"spec": {"selector": {"tier": "web", "app.kubernetes.io/managed-by": "Helm"}}}),
+            json!({"spec": {}}),
+        ];
+        let running = json!({"spec": {"template": {"metadata": {"labels": {"old": "dev-router", "foreign": "x"}}}}});
+        let found = router_labels(&services, Some(&running));
+        assert_eq!(found["tier"], ROUTER);
+        assert_eq!(found["old"], ROUTER);
+        assert_eq!(found[labels::MANAGED_BY], "dev");
+        assert!(!found.contains_key("foreign"));
+    }
+}
