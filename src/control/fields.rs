@@ -35,7 +35,9 @@ pub fn given_back(
     for before in saved.iter().filter(|entry| !is_ours(entry)) {
         let all = members(before);
         let back: BTreeSet<Path> = all.intersection(&ours).cloned().collect();
-        let place = others.iter().position(|entry| identity(entry) == identity(before));
+        let place = others
+            .iter()
+            .position(|entry| identity(entry) == identity(before));
         let now = place.map(|place| others.remove(place));
         let kept = now.map(members).unwrap_or_default();
         let fields: BTreeSet<Path> = kept.union(&back).cloned().collect();
@@ -189,7 +191,11 @@ mod tests {
     fn writes_in_between_stand() {
         // Another took the selector after us: it is not given back to the first.
         let taken = entry("kubectl", LATER, json!({"f:spec": {"f:selector": {}}}));
-        let ours = entry(CONTROL, LATER, json!({"f:spec": {"f:ports": {r#"k:{"port":80,"protocol":"TCP"}"#: {"f:targetPort": {}}}}}));
+        let ours = entry(
+            CONTROL,
+            LATER,
+            json!({"f:spec": {"f:ports": {r#"k:{"port":80,"protocol":"TCP"}"#: {"f:targetPort": {}}}}}),
+        );
         let result = given_back(&[ours, robbed(LATER), taken.clone()], &[owners()]);
         assert_eq!(result.len(), 2);
         assert_eq!(result[1], taken);

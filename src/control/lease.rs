@@ -133,15 +133,23 @@ impl Elector {
         self.wait = None;
         match outcome {
             Outcome::Read(seen) => {
-                let same = self.seen.as_ref().is_some_and(|(before, _)| *before == seen);
-                let other = seen.as_ref().is_none_or(|seen| seen.holder != self.identity);
+                let same = self
+                    .seen
+                    .as_ref()
+                    .is_some_and(|(before, _)| *before == seen);
+                let other = seen
+                    .as_ref()
+                    .is_none_or(|seen| seen.holder != self.identity);
                 if other {
                     self.renewed = None;
                 }
                 if !same {
                     self.seen = Some((seen, now));
                 }
-                let held = self.seen.as_ref().and_then(|(seen, since)| Some((seen.as_ref()?, since)));
+                let held = self
+                    .seen
+                    .as_ref()
+                    .and_then(|(seen, since)| Some((seen.as_ref()?, since)));
                 if let Some((seen, since)) = held.filter(|_| other) {
                     // Not later than it can expire.
                     let free = *since + seen.lasts;
@@ -161,7 +169,8 @@ impl Elector {
             Outcome::Failed => {
                 // A write may have been done without our hearing of it.
                 self.seen = self.seen.take().filter(|(seen, _)| {
-                    seen.as_ref().is_some_and(|seen| seen.holder != self.identity)
+                    seen.as_ref()
+                        .is_some_and(|seen| seen.holder != self.identity)
                 });
                 self.wait = Some(now + Duration::from_secs(1));
             }

@@ -25,7 +25,9 @@ pub struct Holding {
 impl Holding {
     /// Whether a write may begin now.
     pub fn may_write(&self) -> bool {
-        self.until_rx.borrow().is_some_and(|until| Instant::now() < until)
+        self.until_rx
+            .borrow()
+            .is_some_and(|until| Instant::now() < until)
     }
 
     /// Waits until the Lease was gained, renewed or lost.
@@ -70,11 +72,16 @@ impl Hold {
                 Next::Read => self.read().await,
                 Next::Create(spec) => {
                     let lease = self.lease(None, &spec);
-                    self.outcome(self.cluster.create_at(&self.path, &lease)).await
+                    self.outcome(self.cluster.create_at(&self.path, CONTROL, &lease))
+                        .await
                 }
                 Next::Replace(version, spec) => {
                     let lease = self.lease(Some(&version), &spec);
-                    self.outcome(self.cluster.replace_at(&self.path, CONTROL, &lease)).await
+                    self.outcome(
+                        self.cluster
+                            .replace_at(&self.path, CONTROL, CONTROL, &lease),
+                    )
+                    .await
                 }
             };
             let until = self.with(|elector| {
@@ -94,7 +101,12 @@ impl Hold {
         self.until_tx.send_replace(None);
         if let Some((version, spec)) = self.with(|elector| elector.release()) {
             let lease = self.lease(Some(&version), &spec);
-            let _outcome = self.outcome(self.cluster.replace_at(&self.path, CONTROL, &lease)).await;
+            let _outcome = self
+                .outcome(
+                    self.cluster
+                        .replace_at(&self.path, CONTROL, CONTROL, &lease),
+                )
+                .await;
         }
     }
 

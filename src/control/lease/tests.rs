@@ -31,15 +31,24 @@ async fn a_free_lease_is_created_renewed_and_kept() {
     assert_eq!(spec["holderIdentity"], "a");
     assert_eq!(spec["renewTime"], "2026-01-01T00:00:00.000000Z");
     assert!(!elector.may_write(start));
-    let written = |version: &str, began| Outcome::Written { version: version.into(), began };
+    let written = |version: &str, began| Outcome::Written {
+        version: version.into(),
+        began,
+    };
     elector.happened(written("1", start), start + seconds(1), now());
     assert!(elector.may_write(start + seconds(8)));
     assert!(!elector.may_write(start + WRITES));
-    assert_eq!(elector.next(start + seconds(2), now()), Next::Wait(start + RENEW));
+    assert_eq!(
+        elector.next(start + seconds(2), now()),
+        Next::Wait(start + RENEW)
+    );
     let Next::Replace(version, spec) = elector.next(start + RENEW, now()) else {
         panic!();
     };
-    assert_eq!((version.as_str(), &spec["leaseTransitions"]), ("1", &json!(0)));
+    assert_eq!(
+        (version.as_str(), &spec["leaseTransitions"]),
+        ("1", &json!(0))
+    );
     elector.happened(written("2", start + RENEW), start + RENEW, now());
     assert!(elector.may_write(start + RENEW + seconds(8)));
 }
@@ -58,7 +67,10 @@ async fn another_holder_is_waited_for_by_this_machines_clock() {
     let Next::Replace(version, spec) = elector.next(renewed + LASTS, now()) else {
         panic!();
     };
-    assert_eq!((version.as_str(), &spec["leaseTransitions"]), ("2", &json!(1)));
+    assert_eq!(
+        (version.as_str(), &spec["leaseTransitions"]),
+        ("2", &json!(1))
+    );
     // Another was faster.
     elector.happened(Outcome::Conflict, renewed + LASTS, now());
     assert_eq!(elector.next(renewed + LASTS, now()), Next::Read);
@@ -72,9 +84,19 @@ async fn a_lease_that_was_given_away_is_taken_at_once() {
     elector.happened(Outcome::Read(held_by("", "7")), start, now());
     assert!(matches!(elector.next(start, now()), Next::Replace(version, _) if version == "7"));
     assert_eq!(elector.release(), None);
-    elector.happened(Outcome::Written { version: "8".into(), began: start }, start, now());
+    elector.happened(
+        Outcome::Written {
+            version: "8".into(),
+            began: start,
+        },
+        start,
+        now(),
+    );
     let (version, spec) = elector.release().unwrap();
-    assert_eq!((version.as_str(), &spec["holderIdentity"]), ("8", &json!("")));
+    assert_eq!(
+        (version.as_str(), &spec["holderIdentity"]),
+        ("8", &json!(""))
+    );
 }
 
 #[tokio::test]
@@ -82,7 +104,14 @@ async fn an_api_server_that_is_away_ends_writing_and_nothing_else() {
     let start = Instant::now();
     let mut elector = Elector::new("a".into());
     elector.happened(Outcome::Read(None), start, now());
-    elector.happened(Outcome::Written { version: "1".into(), began: start }, start, now());
+    elector.happened(
+        Outcome::Written {
+            version: "1".into(),
+            began: start,
+        },
+        start,
+        now(),
+    );
     let mut at = start + RENEW;
     for _ in 0..20 {
         elector.happened(Outcome::Failed, at, now());
@@ -107,6 +136,8 @@ enum Event {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn two_never_write_at_the_same_time(events in prop::collection::vec(prop_oneof![
         4 => (0..2_usize, prop::bool::weighted(0.8), prop::bool::weighted(0.8), 0..3_u64).prop_map(|(who, sent, heard, late)| Event::Act(who, sent, heard, late)),

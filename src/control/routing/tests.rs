@@ -38,7 +38,10 @@ fn node_ports_are_no_change() {
     let mut routed = original().routed(&ports());
     routed.ports[0].node_port = Some(30_080);
     assert_eq!(routed.marks(&original(), &ports()), Marks::All);
-    assert_eq!(routed.owners(&original(), &ports()).ports[0].node_port, Some(30_080));
+    assert_eq!(
+        routed.owners(&original(), &ports()).ports[0].node_port,
+        Some(30_080)
+    );
 }
 
 #[test]
@@ -56,7 +59,9 @@ fn what_somebody_wrote_stands_and_the_rest_is_the_originals() {
     let mut mixed = routed.clone();
     mixed.selector.remove("version");
     mixed.ports[1].port = 5433;
-    mixed.ports.push(serde_json::from_value(json!({"name": "new", "port": 81, "targetPort": 8081})).unwrap());
+    mixed.ports.push(
+        serde_json::from_value(json!({"name": "new", "port": 81, "targetPort": 8081})).unwrap(),
+    );
     assert_eq!(mixed.marks(&original(), &ports()), Marks::Some);
     assert_eq!(
         mixed.owners(&original(), &ports()),

@@ -41,7 +41,10 @@ fn ids(service: &Service, around: &Surroundings) -> (Vec<&'static str>, Vec<&'st
 
 #[test]
 fn an_ordinary_service_is_supported() {
-    assert_eq!(ids(&service(json!({})), &around(json!({}))), (vec![], vec![]));
+    assert_eq!(
+        ids(&service(json!({})), &around(json!({}))),
+        (vec![], vec![])
+    );
     let all = json!({"spec": {"type": "LoadBalancer", "publishNotReadyAddresses": true, "externalTrafficPolicy": "Cluster",
         "internalTrafficPolicy": "Cluster", "sessionAffinity": "None", "ports": [
             {"name": "grpc", "port": 80, "targetPort": 8080, "nodePort": 30000}, {"name": "web", "appProtocol": "http", "port": 81, "targetPort": "web"}]}});
@@ -52,26 +55,102 @@ fn an_ordinary_service_is_supported() {
 #[test]
 fn every_row_is_found() {
     let cases: Vec<(&str, Value, Value)> = vec![
-        ("DefaultTargetPort", json!({"spec": {"ports": [{"name": "http", "port": 80, "targetPort": 80}]}}), json!({})),
-        ("PartialSelector", json!({"spec": {"selector": {"a": "b"}}}), json!({})),
-        ("PassedThrough", json!({"spec": {"ports": [{"name": "http", "port": 80, "targetPort": 8080}, {"name": "https", "port": 443, "targetPort": 8443}]}}), json!({})),
-        ("StatefulSet", json!({}), json!({"metadata": {"ownerReferences": [{"kind": "StatefulSet", "name": "reviews", "apiVersion": "apps/v1", "uid": "1"}]}})),
-        ("Topology", json!({"spec": {"trafficDistribution": "PreferClose"}}), json!({})),
-        ("ExternalName", json!({"spec": {"type": "ExternalName", "externalName": "a.b", "clusterIP": null}}), json!({})),
-        ("Headless", json!({"spec": {"clusterIP": "None"}}), json!({})),
+        (
+            "DefaultTargetPort",
+            json!({"spec": {"ports": [{"name": "http", "port": 80, "targetPort": 80}]}}),
+            json!({}),
+        ),
+        (
+            "PartialSelector",
+            json!({"spec": {"selector": {"a": "b"}}}),
+            json!({}),
+        ),
+        (
+            "PassedThrough",
+            json!({"spec": {"ports": [{"name": "http", "port": 80, "targetPort": 8080}, {"name": "https", "port": 443, "targetPort": 8443}]}}),
+            json!({}),
+        ),
+        (
+            "StatefulSet",
+            json!({}),
+            json!({"metadata": {"ownerReferences": [{"kind": "StatefulSet", "name": "reviews", "apiVersion": "apps/v1", "uid": "1"}]}}),
+        ),
+        (
+            "Topology",
+            json!({"spec": {"trafficDistribution": "PreferClose"}}),
+            json!({}),
+        ),
+        (
+            "ExternalName",
+            json!({"spec": {"type": "ExternalName", "externalName": "a.b", "clusterIP": null}}),
+            json!({}),
+        ),
+        (
+            "Headless",
+            json!({"spec": {"clusterIP": "None"}}),
+            json!({}),
+        ),
         ("NoSelector", json!({"spec": {"selector": null}}), json!({})),
-        ("ReservedSelector", json!({"spec": {"selector": {"app": "dev-router"}}}), json!({})),
-        ("NotTcp", json!({"spec": {"ports": [{"name": "http", "port": 80, "targetPort": 8080}, {"name": "dns", "port": 53, "targetPort": 5353, "protocol": "UDP"}]}}), json!({})),
-        ("ClientIpAffinity", json!({"spec": {"sessionAffinity": "ClientIP"}}), json!({})),
-        ("InternalTrafficPolicy", json!({"spec": {"internalTrafficPolicy": "Local"}}), json!({})),
-        ("ExternalTrafficPolicy", json!({"spec": {"externalTrafficPolicy": "Local"}}), json!({})),
-        ("PodTargets", json!({"metadata": {"annotations": {"cloud.google.com/neg": "{\"ingress\": true}"}}}), json!({})),
-        ("Mesh", json!({}), json!({"metadata": {"annotations": {"sidecar.istio.io/status": "{}"}}})),
-        ("Mesh", json!({}), json!({"metadata": {"labels": {"sidecar.istio.io/inject": "true"}}})),
-        ("Mesh", json!({"metadata": {"labels": {"istio.io/dataplane-mode": "ambient"}}}), json!({})),
-        ("Mesh", json!({}), json!({"metadata": {"annotations": {"linkerd.io/inject": "enabled"}}})),
-        ("Scraped", json!({"metadata": {"annotations": {"prometheus.io/scrape": "true"}}}), json!({})),
-        ("OwnObject", json!({"metadata": {"name": "dev-router"}}), json!({})),
+        (
+            "ReservedSelector",
+            json!({"spec": {"selector": {"app": "dev-router"}}}),
+            json!({}),
+        ),
+        (
+            "NotTcp",
+            json!({"spec": {"ports": [{"name": "http", "port": 80, "targetPort": 8080}, {"name": "dns", "port": 53, "targetPort": 5353, "protocol": "UDP"}]}}),
+            json!({}),
+        ),
+        (
+            "ClientIpAffinity",
+            json!({"spec": {"sessionAffinity": "ClientIP"}}),
+            json!({}),
+        ),
+        (
+            "InternalTrafficPolicy",
+            json!({"spec": {"internalTrafficPolicy": "Local"}}),
+            json!({}),
+        ),
+        (
+            "ExternalTrafficPolicy",
+            json!({"spec": {"externalTrafficPolicy": "Local"}}),
+            json!({}),
+        ),
+        (
+            "PodTargets",
+            json!({"metadata": {"annotations": {"cloud.google.com/neg": "{\"ingress\": true}"}}}),
+            json!({}),
+        ),
+        (
+            "Mesh",
+            json!({}),
+            json!({"metadata": {"annotations": {"sidecar.istio.io/status": "{}"}}}),
+        ),
+        (
+            "Mesh",
+            json!({}),
+            json!({"metadata": {"labels": {"sidecar.istio.io/inject": "true"}}}),
+        ),
+        (
+            "Mesh",
+            json!({"metadata": {"labels": {"istio.io/dataplane-mode": "ambient"}}}),
+            json!({}),
+        ),
+        (
+            "Mesh",
+            json!({}),
+            json!({"metadata": {"annotations": {"linkerd.io/inject": "enabled"}}}),
+        ),
+        (
+            "Scraped",
+            json!({"metadata": {"annotations": {"prometheus.io/scrape": "true"}}}),
+            json!({}),
+        ),
+        (
+            "OwnObject",
+            json!({"metadata": {"name": "dev-router"}}),
+            json!({}),
+        ),
     ];
     let mut found: Vec<&str> = Vec::new();
     for (id, change, pod) in cases {
@@ -81,7 +160,13 @@ fn every_row_is_found() {
         found.push(id);
     }
     // Tested below, or not to be seen in the cluster.
-    found.extend(["NoHttpPort", "NetworkPolicy", "Http", "TargetPort", "SourceAddress"]);
+    found.extend([
+        "NoHttpPort",
+        "NetworkPolicy",
+        "Http",
+        "TargetPort",
+        "SourceAddress",
+    ]);
     for row in TABLE {
         assert!(found.contains(&row.id), "{} has no test", row.id);
     }
@@ -118,9 +203,18 @@ fn monitors_and_policies_around_it_count() {
     assert_eq!(ids(&service(json!({})), &shop).0, Vec::<&str>::new());
     let policy = json!({"metadata": {"name": "closed"}, "spec": {"podSelector": {}}});
     shop.policies = vec![Arc::new(serde_json::from_value(policy).unwrap())];
-    let judgement = judge(&service(json!({})), &Routing::of(&service(json!({}))), &shop);
+    let judgement = judge(
+        &service(json!({})),
+        &Routing::of(&service(json!({}))),
+        &shop,
+    );
     assert_eq!(judgement.refused[0].id, "NetworkPolicy");
-    assert!(judgement.refusal().unwrap().contains("NetworkPolicy closed refuses the routers at its pods; needed: {"));
+    assert!(
+        judgement
+            .refusal()
+            .unwrap()
+            .contains("NetworkPolicy closed refuses the routers at its pods; needed: {")
+    );
 }
 
 #[test]

@@ -70,18 +70,25 @@ impl Manifest {
                 (Target::Named | Target::Number, _) => IntOrString::Int(PODS[index]),
             })
         };
-        PODS.iter().enumerate().map(|(index, port)| (*port, target(index))).collect()
+        PODS.iter()
+            .enumerate()
+            .map(|(index, port)| (*port, target(index)))
+            .collect()
     }
 
     /// What it means.
     pub(super) fn routing(&self) -> Routing {
-        let ports = self.ports().into_iter().enumerate().map(|(index, (port, target))| ServicePort {
-            name: Some(["http", "db"][index].to_owned()),
-            port,
-            protocol: Some("TCP".to_owned()),
-            target_port: target.or(Some(IntOrString::Int(port))),
-            ..ServicePort::default()
-        });
+        let ports = self
+            .ports()
+            .into_iter()
+            .enumerate()
+            .map(|(index, (port, target))| ServicePort {
+                name: Some(["http", "db"][index].to_owned()),
+                port,
+                protocol: Some("TCP".to_owned()),
+                target_port: target.or(Some(IntOrString::Int(port))),
+                ..ServicePort::default()
+            });
         Routing {
             selector: self.selector(),
             ports: ports.collect(),
@@ -121,7 +128,13 @@ fn set_targets(routing: &mut Routing, last: &Manifest, new: &Manifest) {
 }
 
 fn manifest() -> impl Strategy<Value = Manifest> {
-    let target = || prop_oneof![Just(None), Just(Some(Target::Named)), Just(Some(Target::Number))];
+    let target = || {
+        prop_oneof![
+            Just(None),
+            Just(Some(Target::Named)),
+            Just(Some(Target::Number))
+        ]
+    };
     let version = prop_oneof![Just(None), Just(Some("v1")), Just(Some("v2"))];
     (version, target(), target()).prop_map(|(version, one, two)| Manifest {
         version,

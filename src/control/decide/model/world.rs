@@ -129,32 +129,56 @@ impl World {
                 let decision = decide(&self.observed(), &Periods::default(), self.now);
                 match decision.again {
                     // What lasts a day would only begin again.
-                    Some(again) if again.duration_since(self.now) < SignedDuration::from_hours(1) => {
+                    Some(again)
+                        if again.duration_since(self.now) < SignedDuration::from_hours(1) =>
+                    {
                         self.now = again.max(self.now);
                     }
                     _ => return,
                 }
             }
         }
-        panic!("it does not come to rest: {:?} {:#?}", self.state(), self.service);
+        panic!(
+            "it does not come to rest: {:?} {}",
+            self.state(),
+            self.told()
+        );
     }
 
     pub(super) fn check_settled(&self) {
         let Some(service) = &self.service else {
             return;
         };
-        assert!(self.serves(), "{:?} {service:#?}", self.state());
+        assert!(self.serves(), "{:?} {}", self.state(), self.told());
         let managers = service.metadata.managed_fields.as_ref().unwrap();
-        assert!(managers.iter().all(|entry| entry.manager.as_deref() != Some(CONTROL)));
-        let routed = service.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(labels::RESTORE));
+        assert!(
+            managers
+                .iter()
+                .all(|entry| entry.manager.as_deref() != Some(CONTROL))
+        );
+        let routed = service
+            .metadata
+            .annotations
+            .as_ref()
+            .is_some_and(|all| all.contains_key(labels::RESTORE));
         if routed {
             assert!(self.admitted && !self.refused, "{:?}", self.state());
             assert_eq!(self.state(), Some(State::Routed));
         } else {
-            assert_eq!(Routing::of(service), self.meant, "{:?}", self.state());
+            assert_eq!(
+                Routing::of(service),
+                self.meant,
+                "{:?} {}",
+                self.state(),
+                self.told()
+            );
         }
         if self.wanted && self.admitted && !self.refused && !routed {
-            assert!(matches!(self.state(), Some(State::StoodDown { .. })), "{:?}", self.state());
+            assert!(
+                matches!(self.state(), Some(State::StoodDown { .. })),
+                "{:?}",
+                self.state()
+            );
         }
     }
 
@@ -164,6 +188,22 @@ impl World {
         self.settle();
         self.check_settled();
         assert_eq!(self.shadow, None);
+    }
+
+    /// Both objects and the routers, for people.
+    fn told(&self) -> String {
+        let told = |object: &Option<Service>| {
+            let object = object.as_ref()?;
+            Some(
+                json!({"annotations": object.metadata.annotations, "routing": Routing::of(object), "meant": self.meant}),
+            )
+        };
+        format!(
+            "{}\n{}\n{:?}",
+            json!(told(&self.service)),
+            json!(told(&self.shadow)),
+            self.routers
+        )
     }
 
     fn see(&mut self) {
@@ -180,20 +220,29 @@ impl World {
         let step = format!("{:?}", act.step);
         self.write(act.step);
         // Nothing that this process does takes away what works.
-        assert!(!served || self.serves(), "{step} {:#?}", self.service);
+        assert!(!served || self.serves(), "{step} {}", self.told());
         true
     }
 
     fn observed(&self) -> Observed {
         let some = |object: &Option<Service>| -> BTreeMap<String, Arc<Service>> {
-            object.iter().map(|object| (NAME.to_owned(), Arc::new(object.clone()))).collect()
+            object
+                .iter()
+                .map(|object| (NAME.to_owned(), Arc::new(object.clone())))
+                .collect()
         };
         let backends = |object: &Option<Service>| {
             let pods = object.iter().any(|object| self.selects_pods(object));
             let address = |yes: bool, text: &str| yes.then(|| text.parse().unwrap());
             let ready: BTreeSet<_> = address(pods, "10.0.0.1").into_iter().collect();
-            let routers = object.iter().any(|object| self.reached(object).next().is_some());
-            let all = ready.iter().copied().chain(address(routers, "10.0.0.9")).collect();
+            let routers = object
+                .iter()
+                .any(|object| self.reached(object).next().is_some());
+            let all = ready
+                .iter()
+                .copied()
+                .chain(address(routers, "10.0.0.9"))
+                .collect();
             Backends { ready, all }
         };
         Observed {
@@ -225,19 +274,28 @@ impl World {
         };
         let routing = Routing::of(service);
         if self.selects_pods(service) {
-            return routing.ports.iter().all(|port| is_pods(port.target_port.as_ref()));
+            return routing
+                .ports
+                .iter()
+                .all(|port| is_pods(port.target_port.as_ref()));
         }
         let Some(shadow) = &self.shadow else {
             return false;
         };
         let behind = self.selects_pods(shadow)
-            && Routing::of(shadow).ports.iter().all(|port| is_pods(port.target_port.as_ref()));
+            && Routing::of(shadow)
+                .ports
+                .iter()
+                .all(|port| is_pods(port.target_port.as_ref()));
         // The API server was told of the routers' readiness before this process was.
         self.reached(service).next().is_some()
             && self.reached(service).all(|router| {
                 routing.ports.iter().all(|port| {
                     let number = u16::try_from(port.port).unwrap();
-                    let listener = router.acked.get(NAME).and_then(|acked| acked.ports.get(&number));
+                    let listener = router
+                        .acked
+                        .get(NAME)
+                        .and_then(|acked| acked.ports.get(&number));
                     port.target_port
                         == listener.map(|acked| IntOrString::Int(i32::from(acked.listener)))
                 })
@@ -260,7 +318,9 @@ impl World {
                 ("app".to_owned(), NAME.to_owned()),
                 ("version".to_owned(), (*version).to_owned()),
             ]);
-            selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+            selector
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value))
         })
     }
 
@@ -311,8 +371,13 @@ impl World {
         match step {
             Step::CreateShadow(wanted) if self.shadow.is_none() => self.put_shadow(&wanted),
             Step::UpdateShadow(wanted) => {
-                let version = |object: &Option<Service>| object.as_ref().and_then(|one| one.metadata.resource_version.clone());
-                if version(&self.shadow).is_some() && version(&self.shadow) == version(&self.seen.1) {
+                let version = |object: &Option<Service>| {
+                    object
+                        .as_ref()
+                        .and_then(|one| one.metadata.resource_version.clone())
+                };
+                if version(&self.shadow).is_some() && version(&self.shadow) == version(&self.seen.1)
+                {
                     self.put_shadow(&wanted);
                 }
             }
@@ -347,7 +412,12 @@ impl World {
             return false;
         }
         let mut after: Service = serde_json::from_value(value).unwrap();
-        if after.metadata.annotations.as_ref().is_some_and(BTreeMap::is_empty) {
+        if after
+            .metadata
+            .annotations
+            .as_ref()
+            .is_some_and(BTreeMap::is_empty)
+        {
             after.metadata.annotations = None;
         }
         self.store(after, CONTROL, false);
@@ -386,9 +456,13 @@ impl World {
             }
             Write::OneLabel(version) => {
                 let mut routing = live;
-                routing.selector.insert("version".to_owned(), (*version).to_owned());
+                routing
+                    .selector
+                    .insert("version".to_owned(), (*version).to_owned());
                 self.store(with(service, &routing), "owner", false);
-                self.meant.selector.insert("version".to_owned(), (*version).to_owned());
+                self.meant
+                    .selector
+                    .insert("version".to_owned(), (*version).to_owned());
                 self.last.version = Some(version);
                 return;
             }
@@ -402,13 +476,24 @@ impl World {
             }
             Write::ByHand => {
                 let annotations = service.metadata.annotations.clone().unwrap_or_default();
-                let patch = annotations.get(labels::RESTORE).map_or("[]", String::as_str);
+                let patch = annotations
+                    .get(labels::RESTORE)
+                    .map_or("[]", String::as_str);
                 let patch: Patch = serde_json::from_str(patch).unwrap();
                 let mut value = json!(service);
                 if !patch.is_empty() && patch.iter().all(|operation| apply(&mut value, operation)) {
                     let after: Service = serde_json::from_value(value).unwrap();
                     self.meant = Routing::of(&after);
-                    self.last.version = match after.spec.as_ref().unwrap().selector.as_ref().unwrap().get("version").map(String::as_str) {
+                    self.last.version = match after
+                        .spec
+                        .as_ref()
+                        .unwrap()
+                        .selector
+                        .as_ref()
+                        .unwrap()
+                        .get("version")
+                        .map(String::as_str)
+                    {
                         Some("v1") => Some("v1"),
                         Some(_) => Some("v2"),
                         None => None,
@@ -425,7 +510,11 @@ impl World {
                 return;
             }
         };
-        if let Write::ThreeWay(new) | Write::ServerSide(new) | Write::Replace(new) | Write::Recreate(new) = write {
+        if let Write::ThreeWay(new)
+        | Write::ServerSide(new)
+        | Write::Replace(new)
+        | Write::Recreate(new) = write
+        {
             self.last = new.clone();
             self.meant = new.routing();
         }
@@ -442,14 +531,21 @@ impl World {
             true => values(&after).into_keys().collect(),
             false => {
                 let (old, new) = (values(&before), values(&after));
-                new.into_iter().filter(|(path, value)| old.get(path) != Some(value)).map(|(path, _)| path).collect()
+                new.into_iter()
+                    .filter(|(path, value)| old.get(path) != Some(value))
+                    .map(|(path, _)| path)
+                    .collect()
             }
         };
-        let gone: BTreeSet<Path> = values(&before).into_keys().filter(|path| !values(&after).contains_key(path)).collect();
+        let gone: BTreeSet<Path> = values(&before)
+            .into_keys()
+            .filter(|path| !values(&after).contains_key(path))
+            .collect();
         let mut entries = Vec::new();
         let mut own = changed.clone();
         for entry in after.metadata.managed_fields.take().unwrap_or_default() {
-            let mut paths: BTreeSet<Path> = fields::members(&entry).difference(&gone).cloned().collect();
+            let mut paths: BTreeSet<Path> =
+                fields::members(&entry).difference(&gone).cloned().collect();
             if entry.manager.as_deref() == Some(manager) {
                 if changed.is_empty() {
                     entries.push(entry);
@@ -500,17 +596,31 @@ fn is_pods(target: Option<&IntOrString>) -> bool {
 /// The fields that are owned, with what is in them.
 fn values(service: &Service) -> BTreeMap<Path, Value> {
     let routing = Routing::of(service);
-    let path = |steps: &[&str]| steps.iter().map(|step| (*step).to_owned()).collect::<Path>();
+    let path = |steps: &[&str]| {
+        steps
+            .iter()
+            .map(|step| (*step).to_owned())
+            .collect::<Path>()
+    };
     let mut values = BTreeMap::from([(path(&["f:spec", "f:selector"]), json!(routing.selector))]);
     for port in &routing.ports {
         let key = format!("k:{{\"port\":{}}}", port.port);
-        values.insert(path(&["f:spec", "f:ports", &key, "f:targetPort"]), json!(port.target_port));
+        values.insert(
+            path(&["f:spec", "f:ports", &key, "f:targetPort"]),
+            json!(port.target_port),
+        );
     }
     for (name, value) in service.metadata.annotations.iter().flatten() {
-        values.insert(path(&["f:metadata", "f:annotations", &format!("f:{name}")]), json!(value));
+        values.insert(
+            path(&["f:metadata", "f:annotations", &format!("f:{name}")]),
+            json!(value),
+        );
     }
     for (name, value) in service.metadata.labels.iter().flatten() {
-        values.insert(path(&["f:metadata", "f:labels", &format!("f:{name}")]), json!(value));
+        values.insert(
+            path(&["f:metadata", "f:labels", &format!("f:{name}")]),
+            json!(value),
+        );
     }
     values
 }
@@ -525,7 +635,13 @@ fn apply(value: &mut Value, operation: &Value) -> bool {
     match operation["op"].as_str().unwrap() {
         "test" => found.unwrap_or_default() == wanted,
         "remove" | "replace" if found.is_none() => false,
-        "remove" => value.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(&key).is_some(),
+        "remove" => value
+            .pointer_mut(parent)
+            .unwrap()
+            .as_object_mut()
+            .unwrap()
+            .remove(&key)
+            .is_some(),
         "replace" => {
             *value.pointer_mut(path).unwrap() = wanted;
             true
