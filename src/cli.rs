@@ -123,4 +123,13 @@ pub enum Command {
     Schema(commands::schema::Schema),
     /// Print or write the manual pages
     Man(commands::man::Man),
+    #[command(hide = true)]
+    Control(commands::control::Control),
+}
+
+impl Command {
+    /// Whether it is a process of the cluster, which goes on until it is told to stop and puts things in order then.
+    pub fn stops_itself(&self) -> bool {
+        matches!(self, Self::Control(_))
+    }
 }

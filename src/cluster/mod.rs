@@ -32,6 +32,7 @@ pub mod terminal;
 pub mod url;
 pub mod wait;
 mod watch;
+pub mod write;
 
 pub use connect::{Cluster, ConnectOptions};
 pub use guard::ClusterIdentity;

@@ -24,6 +24,7 @@ pub async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Completions(completions) => completions.run(context),
         Command::Schema(schema) => schema.run(context),
         Command::Man(man) => man.run(context),
+        Command::Control(control) => control.run(context).await,
     }
     .map(|()| 0)
 }

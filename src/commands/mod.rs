@@ -3,6 +3,7 @@
 pub mod admit;
 pub mod completions;
 mod context;
+pub mod control;
 pub mod deploy;
 pub mod diff;
 mod dispatch;

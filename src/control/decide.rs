@@ -299,7 +299,10 @@ impl Case<'_> {
         if is_stained(managed(service)) {
             let fields = given_back(managed(service), &[]);
             let patch = patches::give_back(service, &fields);
-            return Some(Next::step(State::Unused, Step::Patch(Change::GiveBack, patch)));
+            return Some(Next::step(
+                State::Unused,
+                Step::Patch(Change::GiveBack, patch),
+            ));
         }
         if !self.is_wanted() {
             return None;
@@ -336,7 +339,10 @@ impl Case<'_> {
         let live = Routing::of(service);
         let owners = live.owners(&original, &listeners::guess(&live.ports));
         let patch = patches::restore(service, &owners);
-        Some(Next::step(State::Draining, Step::Patch(Change::Restore, patch)))
+        Some(Next::step(
+            State::Draining,
+            Step::Patch(Change::Restore, patch),
+        ))
     }
 
     /// The shadow as it should be for a Service that is as its owner wrote it. What is remembered about draining ends with it.
@@ -349,7 +355,9 @@ impl Case<'_> {
         let original = Routing::of(service);
         let listeners = listeners::allot(
             &original.ports,
-            &before.map(|before| before.listeners.clone()).unwrap_or_default(),
+            &before
+                .map(|before| before.listeners.clone())
+                .unwrap_or_default(),
             taken,
         );
         Ok(Shadow {
@@ -388,8 +396,14 @@ impl Case<'_> {
     }
 }
 
-fn managed(service: &Service) -> &[k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry] {
-    service.metadata.managed_fields.as_deref().unwrap_or_default()
+fn managed(
+    service: &Service,
+) -> &[k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry] {
+    service
+        .metadata
+        .managed_fields
+        .as_deref()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

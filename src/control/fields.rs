@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::control::CONTROL;
 
 /// A field: its steps from the top, such as `f:spec`, `f:selector`.
-type Path = Vec<String>;
+pub(super) type Path = Vec<String>;
 
 /// Whether `dev-control` owns something.
 pub fn is_stained(entries: &[ManagedFieldsEntry]) -> bool {
@@ -35,7 +35,9 @@ pub fn given_back(
     for before in saved.iter().filter(|entry| !is_ours(entry)) {
         let all = members(before);
         let back: BTreeSet<Path> = all.intersection(&ours).cloned().collect();
-        let place = others.iter().position(|entry| identity(entry) == identity(before));
+        let place = others
+            .iter()
+            .position(|entry| identity(entry) == identity(before));
         let now = place.map(|place| others.remove(place));
         let kept = now.map(members).unwrap_or_default();
         let fields: BTreeSet<Path> = kept.union(&back).cloned().collect();
@@ -69,7 +71,7 @@ fn identity(entry: &ManagedFieldsEntry) -> [Option<&str>; 4] {
     ]
 }
 
-fn members(entry: &ManagedFieldsEntry) -> BTreeSet<Path> {
+pub(super) fn members(entry: &ManagedFieldsEntry) -> BTreeSet<Path> {
     let mut found = BTreeSet::new();
     if let Some(FieldsV1(Value::Object(fields))) = &entry.fields_v1 {
         collect(fields, &mut Vec::new(), &mut found);
@@ -101,7 +103,7 @@ struct Node {
     below: BTreeMap<String, Node>,
 }
 
-fn tree(paths: &BTreeSet<Path>) -> Value {
+pub(super) fn tree(paths: &BTreeSet<Path>) -> Value {
     let mut top = Node::default();
     for path in paths {
         let end = path.iter().fold(&mut top, |node, step| {
@@ -189,7 +191,11 @@ mod tests {
     fn writes_in_between_stand() {
         // Another took the selector after us: it is not given back to the first.
         let taken = entry("kubectl", LATER, json!({"f:spec": {"f:selector": {}}}));
-        let ours = entry(CONTROL, LATER, json!({"f:spec": {"f:ports": {r#"k:{"port":80,"protocol":"TCP"}"#: {"f:targetPort": {}}}}}));
+        let ours = entry(
+            CONTROL,
+            LATER,
+            json!({"f:spec": {"f:ports": {r#"k:{"port":80,"protocol":"TCP"}"#: {"f:targetPort": {}}}}}),
+        );
         let result = given_back(&[ours, robbed(LATER), taken.clone()], &[owners()]);
         assert_eq!(result.len(), 2);
         assert_eq!(result[1], taken);

@@ -30,7 +30,12 @@ pub fn allot(
     taken: &BTreeSet<u16>,
 ) -> Option<Listeners> {
     let own: BTreeSet<u16> = numbers(ports.iter()).collect();
-    let mut taken: BTreeSet<u16> = taken.iter().chain(before.values()).chain(&own).copied().collect();
+    let mut taken: BTreeSet<u16> = taken
+        .iter()
+        .chain(before.values())
+        .chain(&own)
+        .copied()
+        .collect();
     let mut listeners = Listeners::new();
     for port in ports {
         let name = key(port);

@@ -3,10 +3,12 @@
 
 pub mod decide;
 pub mod fields;
+pub mod lease;
 pub mod listeners;
 pub mod network;
 pub mod patches;
 pub mod routing;
+pub mod run;
 pub mod shadow;
 pub mod support;
 

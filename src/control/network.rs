@@ -44,7 +44,6 @@ struct Ports {
 
 /// One rule of a policy, the same for both directions.
 struct Rule<'a> {
-    policy: &'a NetworkPolicy,
     /// Empty: everybody.
     peers: &'a [NetworkPolicyPeer],
     ports: &'a [NetworkPolicyPort],
@@ -108,7 +107,11 @@ impl<'a> Network<'a> {
         };
         let free = self.rules(Way::Egress, self.router);
         let limited = self.restricts(Way::Egress, self.router);
-        if !limited.is_empty() && !free.iter().any(|rule| rule.is_open() && rule.covers(&everywhere)) {
+        if !limited.is_empty()
+            && !free
+                .iter()
+                .any(|rule| rule.is_open() && rule.covers(&everywhere))
+        {
             return Some(format!(
                 "NetworkPolicy {} keeps the routers from the pods of environments; {}",
                 limited.join(", "),
@@ -176,14 +179,20 @@ impl<'a> Network<'a> {
 
     /// The names of the policies that restrict this way of pods with these labels.
     fn restricts(&self, way: Way, own: &Labels) -> Vec<String> {
-        let policies = self.policies.iter().filter(|policy| applies(policy, way, own));
+        let policies = self
+            .policies
+            .iter()
+            .filter(|policy| applies(policy, way, own));
         policies
             .filter_map(|policy| policy.metadata.name.clone())
             .collect()
     }
 
     fn rules(&self, way: Way, own: &Labels) -> Vec<Rule<'a>> {
-        let policies = self.policies.iter().filter(|policy| applies(policy, way, own));
+        let policies = self
+            .policies
+            .iter()
+            .filter(|policy| applies(policy, way, own));
         policies.flat_map(|policy| rules_of(policy, way)).collect()
     }
 
@@ -200,7 +209,11 @@ impl<'a> Network<'a> {
                 selects(Some(selector), &known)
             }
         };
-        namespace && peer.pod_selector.as_ref().is_none_or(|selector| selects(Some(selector), labels))
+        namespace
+            && peer
+                .pod_selector
+                .as_ref()
+                .is_none_or(|selector| selects(Some(selector), labels))
     }
 }
 
@@ -218,7 +231,9 @@ impl Rule<'_> {
     /// Whether it is for all of these ports.
     fn covers(&self, ports: &Ports) -> bool {
         let tcp = |port: &&NetworkPolicyPort| {
-            port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP")
+            port.protocol
+                .as_deref()
+                .is_none_or(|protocol| protocol == "TCP")
         };
         self.ports.is_empty()
             || self.ports.iter().filter(tcp).any(|port| match &port.port {
@@ -256,7 +271,6 @@ fn rules_of(policy: &NetworkPolicy, way: Way) -> Vec<Rule<'_>> {
             .iter()
             .flatten()
             .map(|rule| Rule {
-                policy,
                 peers: rule.from.as_deref().unwrap_or_default(),
                 ports: rule.ports.as_deref().unwrap_or_default(),
             })
@@ -266,7 +280,6 @@ fn rules_of(policy: &NetworkPolicy, way: Way) -> Vec<Rule<'_>> {
             .iter()
             .flatten()
             .map(|rule| Rule {
-                policy,
                 peers: rule.to.as_deref().unwrap_or_default(),
                 ports: rule.ports.as_deref().unwrap_or_default(),
             })
@@ -289,7 +302,9 @@ fn labels_of(pod: &Pod) -> &Labels {
 /// A target port as a number; `None` where the pod has no port of this name, so nothing arrives there.
 fn resolve(pod: &Pod, target: &IntOrString) -> Option<Ports> {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let declared: Vec<_> = containers.flat_map(|container| container.ports.iter().flatten()).collect();
+    let declared: Vec<_> = containers
+        .flat_map(|container| container.ports.iter().flatten())
+        .collect();
     let number = match target {
         IntOrString::Int(number) => *number,
         IntOrString::String(name) => declared

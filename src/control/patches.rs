@@ -79,7 +79,10 @@ fn restore_later(service: &Service) -> String {
     let routing = Routing::of(service);
     let mut patch = Patch::new();
     for (index, port) in routing.ports.iter().enumerate() {
-        patch.push(test(&format!("/spec/ports/{index}/port"), &json!(port.port)));
+        patch.push(test(
+            &format!("/spec/ports/{index}/port"),
+            &json!(port.port),
+        ));
     }
     patch.push(replace("/spec/selector", &json!(routing.selector)));
     for (index, port) in routing.ports.iter().enumerate() {
@@ -116,11 +119,18 @@ fn change(service: &Service, wanted: &Routing) -> Patch {
         patch.push(test("/spec/selector", &json!(now.selector)));
     }
     for (index, port) in now.ports.iter().enumerate() {
-        patch.push(test(&format!("/spec/ports/{index}/port"), &json!(port.port)));
+        patch.push(test(
+            &format!("/spec/ports/{index}/port"),
+            &json!(port.port),
+        ));
         patch.push(test(&target_path(index), &json!(target(port))));
     }
     if now.selector != wanted.selector {
-        let op = if now.selector.is_empty() { "add" } else { "replace" };
+        let op = if now.selector.is_empty() {
+            "add"
+        } else {
+            "replace"
+        };
         patch.push(json!({"op": op, "path": "/spec/selector", "value": wanted.selector}));
     }
     for (index, (before, port)) in now.ports.iter().zip(&wanted.ports).enumerate() {

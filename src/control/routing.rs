@@ -128,7 +128,11 @@ impl Routing {
     /// Whether a label of its selector is the routers' and not the owner's.
     pub fn selects_some_router(&self, original: &Self) -> bool {
         self.selector.iter().any(|(key, value)| {
-            value == ROUTER && original.selector.get(key).is_none_or(|before| before != ROUTER)
+            value == ROUTER
+                && original
+                    .selector
+                    .get(key)
+                    .is_none_or(|before| before != ROUTER)
         })
     }
 }

@@ -71,7 +71,11 @@ pub struct Judgement {
 impl Judgement {
     /// The reasons in one sentence; `None`: it can be routed.
     pub fn refusal(&self) -> Option<String> {
-        let texts: Vec<&str> = self.refused.iter().map(|found| found.text.as_str()).collect();
+        let texts: Vec<&str> = self
+            .refused
+            .iter()
+            .map(|found| found.text.as_str())
+            .collect();
         (!texts.is_empty()).then(|| texts.join("; "))
     }
 }
@@ -119,14 +123,20 @@ pub fn judge(service: &Service, routing: &Routing, around: &Surroundings) -> Jud
     let selected = |pod: &&Arc<Pod>| {
         let labels = pod.metadata.labels.as_ref();
         !routing.selector.is_empty()
-            && routing.selector.iter().all(|(key, value)| {
-                labels.and_then(|labels| labels.get(key)) == Some(value)
-            })
+            && routing
+                .selector
+                .iter()
+                .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
     };
     let subject = Subject {
         service,
         routing,
-        pods: around.pods.iter().filter(selected).map(|pod| &**pod).collect(),
+        pods: around
+            .pods
+            .iter()
+            .filter(selected)
+            .map(|pod| &**pod)
+            .collect(),
         around,
     };
     let mut judgement = Judgement::default();
@@ -145,7 +155,8 @@ pub fn judge(service: &Service, routing: &Routing, around: &Surroundings) -> Jud
 
 impl Subject<'_> {
     fn spec(&self) -> &ServiceSpec {
-        static EMPTY: std::sync::LazyLock<ServiceSpec> = std::sync::LazyLock::new(ServiceSpec::default);
+        static EMPTY: std::sync::LazyLock<ServiceSpec> =
+            std::sync::LazyLock::new(ServiceSpec::default);
         self.service.spec.as_ref().unwrap_or(&EMPTY)
     }
 

@@ -107,7 +107,12 @@ impl Router {
     }
 
     /// Whether Envoy listens for this Service as it should. `some_base`: it has pods, which Envoy must know too.
-    pub(super) fn acknowledged(&self, service: &str, listeners: &Listeners, some_base: bool) -> bool {
+    pub(super) fn acknowledged(
+        &self,
+        service: &str,
+        listeners: &Listeners,
+        some_base: bool,
+    ) -> bool {
         let Some(acked) = self.acked.get(service) else {
             return false;
         };

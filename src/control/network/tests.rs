@@ -105,7 +105,10 @@ fn clients_that_may_go_only_to_the_pods_are_told() {
     let web = json!({"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Egress"], "egress": [
         {"to": [{"podSelector": {"matchLabels": {"app": "reviews"}}}]}]});
     let told = refusal(&[web]).unwrap();
-    assert!(told.contains("NetworkPolicy p0 keeps clients from the routers"), "{told}");
+    assert!(
+        told.contains("NetworkPolicy p0 keeps clients from the routers"),
+        "{told}"
+    );
     let both = json!({"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Egress"], "egress": [
         {"to": [{"podSelector": {"matchLabels": {"app": "reviews"}}}]},
         {"to": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "dev-router"}}}], "ports": [{"port": 20000, "endPort": 32767}]}]});

@@ -37,7 +37,11 @@ pub fn page() -> String {
     let mut page = HEAD.to_owned();
     for (title, verdict, columns) in [
         ("Supported", Verdict::Supported, ("Service", "How")),
-        ("Supported with a limit", Verdict::Limited, ("Service", "Limit")),
+        (
+            "Supported with a limit",
+            Verdict::Limited,
+            ("Service", "Limit"),
+        ),
         ("Refused", Verdict::Refused, ("Service", "Why")),
     ] {
         page.push_str(&format!(

@@ -7,9 +7,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{Row, Subject, Verdict};
 use crate::control::listeners::protocol;
+use crate::control::network;
 use crate::control::routing::router_labels;
 use crate::control::{CONTROL, ROUTER, shadow};
-use crate::control::network;
 use crate::router::model::Protocol;
 use crate::router::protocol::spoken;
 
@@ -78,14 +78,20 @@ pub const TABLE: &[Row] = &[
         what: "type ExternalName",
         verdict: Refused,
         why: "it is only a name in the DNS",
-        check: |subject| (subject.spec().type_.as_deref() == Some("ExternalName")).then(|| "it is of type ExternalName: only a name in the DNS".to_owned()),
+        check: |subject| {
+            (subject.spec().type_.as_deref() == Some("ExternalName"))
+                .then(|| "it is of type ExternalName: only a name in the DNS".to_owned())
+        },
     },
     Row {
         id: "Headless",
         what: "headless (`clusterIP: None`)",
         verdict: Refused,
         why: "clients connect to the pods themselves",
-        check: |subject| (subject.spec().cluster_ip.as_deref() == Some("None")).then(|| "it is headless: clients connect to the pods themselves".to_owned()),
+        check: |subject| {
+            (subject.spec().cluster_ip.as_deref() == Some("None"))
+                .then(|| "it is headless: clients connect to the pods themselves".to_owned())
+        },
     },
     Row {
         id: "NoSelector",
@@ -120,21 +126,30 @@ pub const TABLE: &[Row] = &[
         what: "`sessionAffinity: ClientIP`",
         verdict: Refused,
         why: "a client would no longer reach the same pod each time",
-        check: |subject| (subject.spec().session_affinity.as_deref() == Some("ClientIP")).then(|| "it has sessionAffinity ClientIP: a client would no longer reach the same pod each time".to_owned()),
+        check: |subject| {
+            (subject.spec().session_affinity.as_deref() == Some("ClientIP")).then(|| "it has sessionAffinity ClientIP: a client would no longer reach the same pod each time".to_owned())
+        },
     },
     Row {
         id: "InternalTrafficPolicy",
         what: "`internalTrafficPolicy: Local`",
         verdict: Refused,
         why: "nodes without a router would lose it",
-        check: |subject| (subject.spec().internal_traffic_policy.as_deref() == Some("Local")).then(|| "it has internalTrafficPolicy Local: nodes without a router would lose it".to_owned()),
+        check: |subject| {
+            (subject.spec().internal_traffic_policy.as_deref() == Some("Local")).then(|| {
+                "it has internalTrafficPolicy Local: nodes without a router would lose it"
+                    .to_owned()
+            })
+        },
     },
     Row {
         id: "ExternalTrafficPolicy",
         what: "`externalTrafficPolicy: Local`",
         verdict: Refused,
         why: "load balancers would move to the routers' nodes, and pods would no longer see the client's address",
-        check: |subject| (subject.spec().external_traffic_policy.as_deref() == Some("Local")).then(|| "it has externalTrafficPolicy Local: load balancers would move to the routers' nodes".to_owned()),
+        check: |subject| {
+            (subject.spec().external_traffic_policy.as_deref() == Some("Local")).then(|| "it has externalTrafficPolicy Local: load balancers would move to the routers' nodes".to_owned())
+        },
     },
     Row {
         id: "PodTargets",
@@ -170,7 +185,8 @@ pub const TABLE: &[Row] = &[
         verdict: Refused,
         why: "",
         check: |subject| {
-            let own = [ROUTER, CONTROL].contains(&subject.name()) || shadow::of(subject.service).is_some();
+            let own = [ROUTER, CONTROL].contains(&subject.name())
+                || shadow::of(subject.service).is_some();
             own.then(|| "it is a part of dev".to_owned())
         },
     },
@@ -199,7 +215,9 @@ fn partial_selector(subject: &Subject<'_>) -> Option<String> {
 
 fn passed_through(subject: &Subject<'_>) -> Option<String> {
     let passed = ports(subject, |port| spoken(port) == Some(Protocol::Tcp))?;
-    Some(format!("{passed}: not known to be HTTP, so always the base's"))
+    Some(format!(
+        "{passed}: not known to be HTTP, so always the base's"
+    ))
 }
 
 fn stateful_set(subject: &Subject<'_>) -> Option<String> {
@@ -207,14 +225,18 @@ fn stateful_set(subject: &Subject<'_>) -> Option<String> {
         let owners = pod.metadata.owner_references.iter().flatten();
         owners.into_iter().any(|owner| owner.kind == "StatefulSet")
     };
-    subject.pods.iter().copied().find(|pod| owned(pod)).map(|_| {
-        "its pods are a StatefulSet's: their own names always lead to the base".to_owned()
-    })
+    subject
+        .pods
+        .iter()
+        .copied()
+        .find(|pod| owned(pod))
+        .map(|_| "its pods are a StatefulSet's: their own names always lead to the base".to_owned())
 }
 
 fn topology(subject: &Subject<'_>) -> Option<String> {
     let mode = subject.annotation("service.kubernetes.io/topology-mode");
-    let wanted = subject.spec().traffic_distribution.is_some() || mode.is_some_and(|mode| mode != "Disabled");
+    let wanted = subject.spec().traffic_distribution.is_some()
+        || mode.is_some_and(|mode| mode != "Disabled");
     wanted.then(|| "its traffic distribution is not kept: a router takes any ready pod".to_owned())
 }
 
@@ -235,14 +257,18 @@ fn reserved_selector(subject: &Subject<'_>) -> Option<String> {
         ));
     }
     if selector.values().any(|value| value == ROUTER) {
-        return Some(format!("it selects pods by the value {ROUTER}, which is the routers'"));
+        return Some(format!(
+            "it selects pods by the value {ROUTER}, which is the routers'"
+        ));
     }
     let set = |key: &&String| {
         let value = subject.around.router_labels.get(*key);
         value.is_some_and(|value| value != ROUTER)
     };
     let key = labels.keys().find(set)?;
-    Some(format!("the routers carry the label {key} of its selector with another value"))
+    Some(format!(
+        "the routers carry the label {key} of its selector with another value"
+    ))
 }
 
 fn not_tcp(subject: &Subject<'_>) -> Option<String> {
@@ -251,7 +277,11 @@ fn not_tcp(subject: &Subject<'_>) -> Option<String> {
 }
 
 fn no_http_port(subject: &Subject<'_>) -> Option<String> {
-    let none = !subject.routing.ports.iter().any(|port| spoken(port) == Some(Protocol::Http));
+    let none = !subject
+        .routing
+        .ports
+        .iter()
+        .any(|port| spoken(port) == Some(Protocol::Http));
     none.then(|| {
         "no port is known to be HTTP; name it http (or set appProtocol) where it is".to_owned()
     })
@@ -259,13 +289,18 @@ fn no_http_port(subject: &Subject<'_>) -> Option<String> {
 
 fn pod_targets(subject: &Subject<'_>) -> Option<String> {
     let is = |name: &str, wanted: &str| {
-        subject.annotation(name).is_some_and(|value| value.contains(wanted))
+        subject
+            .annotation(name)
+            .is_some_and(|value| value.contains(wanted))
     };
     const AWS: &str = "service.beta.kubernetes.io/aws-load-balancer-";
     let targets = is(&format!("{AWS}nlb-target-type"), "ip")
         || is(&format!("{AWS}type"), "nlb-ip")
         || is("cloud.google.com/neg", "true");
-    targets.then(|| "a load balancer sends to its pods themselves, and follows a change only after minutes".to_owned())
+    targets.then(|| {
+        "a load balancer sends to its pods themselves, and follows a change only after minutes"
+            .to_owned()
+    })
 }
 
 /// Label or annotation, and the values by which something is not in the mesh; any other value means that it is.
@@ -314,7 +349,9 @@ fn mesh(subject: &Subject<'_>) -> Option<String> {
     let in_pods = pods.iter().find_map(|(inside, _)| inside.clone());
     let all_out = !pods.is_empty() && pods.iter().all(|(_, out)| *out);
     let found = own.0.or(in_pods).or(namespace.0.filter(|_| !all_out))?;
-    Some(format!("it is in a service mesh ({found}), which would have to route it"))
+    Some(format!(
+        "it is in a service mesh ({found}), which would have to route it"
+    ))
 }
 
 fn network_policy(subject: &Subject<'_>) -> Option<String> {
@@ -322,7 +359,11 @@ fn network_policy(subject: &Subject<'_>) -> Option<String> {
         .routing
         .ports
         .iter()
-        .map(|port| port.target_port.clone().unwrap_or(IntOrString::Int(port.port)))
+        .map(|port| {
+            port.target_port
+                .clone()
+                .unwrap_or(IntOrString::Int(port.port))
+        })
         .collect();
     subject
         .network()
@@ -339,7 +380,10 @@ fn scraped(subject: &Subject<'_>) -> Option<String> {
     let monitor = monitors
         .filter(|monitor| monitor.sees_base)
         .find(|monitor| network::selects(Some(&monitor.selector), labels))?;
-    Some(format!("ServiceMonitor {} scrapes its pods through it", monitor.name))
+    Some(format!(
+        "ServiceMonitor {} scrapes its pods through it",
+        monitor.name
+    ))
 }
 
 /// The ports of which something is true, as words.
