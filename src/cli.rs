@@ -111,6 +111,8 @@ pub enum Command {
     Diff(commands::diff::Diff),
     /// Check dev.yaml and everything it names, without a cluster
     Validate(commands::validate::Validate),
+    /// The routers of a base, through which single services are replaced for single requests
+    Router(commands::router::Router),
     /// The image of the in-cluster parts of dev itself
     Image(commands::image::Image),
     /// Admit a cluster for writing, once
@@ -121,4 +123,13 @@ pub enum Command {
     Schema(commands::schema::Schema),
     /// Print or write the manual pages
     Man(commands::man::Man),
+    #[command(hide = true)]
+    Control(commands::control::Control),
+}
+
+impl Command {
+    /// Whether it is a process of the cluster, which goes on until it is told to stop and puts things in order then.
+    pub fn stops_itself(&self) -> bool {
+        matches!(self, Self::Control(_))
+    }
 }

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod cluster;
 pub mod commands;
+pub mod control;
 pub mod environment;
 pub mod error;
 pub mod image;
@@ -55,7 +56,7 @@ pub fn run() -> ExitCode {
         }
     };
     let ui = Ui::new(basics.level, basics.format, basics.no_colour);
-    log_to_stderr();
+    log_to_stderr(cli.command.stops_itself());
     match start(cli, basics, ui.clone()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -78,6 +79,9 @@ fn start(cli: Cli, basics: Basics, ui: Ui) -> Result<u8> {
         ui,
     };
     let result = runtime.block_on(async {
+        if cli.command.stops_itself() {
+            return commands::run(cli.command, &context).await;
+        }
         tokio::select! {
             result = commands::run(cli.command, &context) => result,
             () = stopped() => Err(Error::interrupted()),
@@ -110,9 +114,10 @@ async fn stopped() {
     }
 }
 
-/// `DEV_LOG=debug` shows what the libraries do.
-fn log_to_stderr() {
-    if let Ok(filter) = std::env::var("DEV_LOG") {
+/// `DEV_LOG=debug` shows what the libraries do. Processes of the cluster always tell what they change.
+fn log_to_stderr(always: bool) {
+    let default = always.then(|| "warn,dev=info".to_owned());
+    if let Some(filter) = std::env::var("DEV_LOG").ok().or(default) {
         tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
             .with_writer(std::io::stderr)

@@ -19,6 +19,7 @@ mod remove;
 mod render;
 mod rights;
 mod router_envoy;
+mod router_install;
 mod same_namespace;
 mod sources;
 mod up;

@@ -18,7 +18,7 @@ use crate::router::model::Problem;
 pub const ROUTER: &str = "dev-router";
 
 /// How often a write that others overtook is tried again.
-const TRIES: usize = 5;
+const TRIES: usize = 30;
 
 /// A base as it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

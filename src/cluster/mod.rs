@@ -27,10 +27,12 @@ pub mod remove;
 mod request;
 mod retry;
 pub mod router_status;
+pub mod routers;
 pub mod terminal;
 pub mod url;
 pub mod wait;
 mod watch;
+pub mod write;
 
 pub use connect::{Cluster, ConnectOptions};
 pub use guard::ClusterIdentity;

@@ -18,11 +18,13 @@ pub async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Render(render) => render.run(context).await,
         Command::Diff(diff) => return diff.run(context).await,
         Command::Validate(validate) => validate.run(context).await,
+        Command::Router(router) => router.run(context).await,
         Command::Image(image) => image.run(context).await,
         Command::Admit(admit) => admit.run(context).await,
         Command::Completions(completions) => completions.run(context),
         Command::Schema(schema) => schema.run(context),
         Command::Man(man) => man.run(context),
+        Command::Control(control) => control.run(context).await,
     }
     .map(|()| 0)
 }

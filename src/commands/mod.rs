@@ -3,6 +3,7 @@
 pub mod admit;
 pub mod completions;
 mod context;
+pub mod control;
 pub mod deploy;
 pub mod diff;
 mod dispatch;
@@ -12,6 +13,7 @@ pub mod image;
 pub mod logs;
 pub mod man;
 pub mod render;
+pub mod router;
 pub mod schema;
 pub mod status;
 pub mod up;

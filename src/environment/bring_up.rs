@@ -141,7 +141,7 @@ async fn look_at_routes(
 }
 
 /// Whether an object that will be written names this image.
-fn will_run(plan: &Plan, reference: &str) -> bool {
+pub fn will_run(plan: &Plan, reference: &str) -> bool {
     fn names(value: &Value, reference: &str) -> bool {
         match value {
             // It may be a part: `--worker=registry/worker:tag`.
@@ -161,7 +161,7 @@ fn will_run(plan: &Plan, reference: &str) -> bool {
 }
 
 /// Carries the plan out and waits, both at once: a service is waited for as soon as it is applied.
-async fn apply_and_wait(
+pub async fn apply_and_wait(
     scope: &Scope,
     cluster: &Cluster,
     plan: &Plan,

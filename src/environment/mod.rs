@@ -12,7 +12,7 @@ mod scope;
 mod select;
 mod wanted;
 
-pub use bring_up::{UpOptions, bring_up, may_write, preview};
+pub use bring_up::{UpOptions, apply_and_wait, bring_up, may_write, preview, will_run};
 pub use images::{ImageReport, ServiceImages};
 pub use render::{Rendered, render};
 pub use report::{

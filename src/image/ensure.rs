@@ -284,6 +284,11 @@ impl Images {
                     build_layers(at, &self.platform, packing, &self.registries, state).await?;
                 Ok(Built::Image(Box::new(image)))
             }
+            Recipe::Router(files) => {
+                task.state("making layers of dev and Envoy");
+                let image = files.build(packing, &self.registries).await?;
+                Ok(Built::Image(Box::new(image)))
+            }
             Recipe::Build(at) => {
                 let engine = find_engine(at.spec.engine).await?;
                 task.state(format!("building with {}", engine.program()));

@@ -11,6 +11,7 @@ use super::archive::archive_identity;
 use super::build::dockerfile_sources;
 use super::content::{DockerIgnore, Entry, Filter, entries, hash_entries, hash_file};
 use super::layers::{Base, Mapping, check_layers};
+use super::own::RouterImage;
 use super::reference::{Registry, image_reference, parse_reference};
 use super::tag::{Content, tag};
 use crate::error::{Error, Result, did_you_mean};
@@ -41,6 +42,8 @@ pub enum Recipe {
     Command(At<BuildCommand>),
     /// From a base and files.
     Layers(At<Layers>),
+    /// From this program and Envoy.
+    Router(Box<RouterImage>),
 }
 
 impl Recipe {
@@ -67,6 +70,7 @@ impl ImagePlan {
             Recipe::Build(_) => "build",
             Recipe::Command(_) => "command",
             Recipe::Layers(_) => "layers",
+            Recipe::Router(_) => "router",
         }
     }
 }

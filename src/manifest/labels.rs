@@ -37,6 +37,8 @@ pub const ORIGINAL: &str = "dev/original";
 pub const MANAGED_FIELDS: &str = "dev/managed-fields";
 /// Annotation of a shadow: JSON, why `dev` leaves a Service alone that somebody else has changed.
 pub const STAND_DOWN: &str = "dev/stand-down";
+/// Annotation of a shadow: JSON, how far the control process is with the Service.
+pub const PROGRESS: &str = "dev/progress";
 /// Annotation of a routed Service: the JSON Patch (RFC 6902) that undoes the routing.
 pub const RESTORE: &str = "dev/restore";
 /// Annotation of an environment's Service: `base` lets the base answer while nothing of it is ready.
@@ -45,6 +47,9 @@ pub const FALLBACK: &str = "dev/fallback";
 pub const NEEDED_BY: &str = "dev/needed-by";
 /// The ConfigMap in a base that says which namespaces are its environments.
 pub const ADMISSION: &str = "dev-admission";
+
+/// Annotation of that ConfigMap: `true` while the routers are taken away; every Service is restored then.
+pub const UNINSTALL: &str = "dev/uninstall";
 
 /// The name of the ConfigMap that lists what an environment owns: several environments may live in one namespace.
 pub fn inventory_name(env: &str) -> String {

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DeleteParams, ListParams};
+use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
@@ -100,6 +100,27 @@ impl Cluster {
             serde_json::from_value(serde_json::json!({"metadata": {"name": name}})).unwrap();
         api.create(&Default::default(), &object).await.unwrap();
         self.guard(name)
+    }
+
+    /// Sets a label of a namespace.
+    pub async fn label_namespace(&self, name: &str, label: &str, value: &str) {
+        let api = Api::<Namespace>::all(self.client.clone());
+        let patch = serde_json::json!({"metadata": {"labels": {(label): value}}});
+        api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
+    }
+
+    /// Waits until a quota counts.
+    pub async fn await_quota(&self, namespace: &str, name: &str) {
+        let api = Api::<ResourceQuota>::namespaced(self.client.clone(), namespace);
+        let counts = |found: Option<&ResourceQuota>| {
+            let status = found.and_then(|quota| quota.status.as_ref());
+            status.is_some_and(|status| status.used.is_some())
+        };
+        kube::runtime::wait::await_condition(api, name, counts)
+            .await
+            .unwrap();
     }
 
     /// The names of the objects of a kind in a namespace.

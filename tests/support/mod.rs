@@ -11,3 +11,4 @@ pub mod leftover;
 pub mod project;
 pub mod proxy;
 pub mod rights;
+pub mod routers;

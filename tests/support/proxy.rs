@@ -89,9 +89,16 @@ impl Proxy {
 
     /// Writes a kubeconfig that leads here, and returns its path.
     pub fn kubeconfig(&self, folder: &Path) -> PathBuf {
-        let path = folder.join(format!("kubeconfig-{}", self.address.port()));
+        self.kubeconfig_as(folder, None)
+    }
+
+    /// The same, for requests in the name of another user.
+    pub fn kubeconfig_as(&self, folder: &Path, user: Option<&str>) -> PathBuf {
+        let name = user.unwrap_or("proxy");
+        let path = folder.join(format!("kubeconfig-{}-{name}", self.address.port()));
+        let user = user.map_or(String::new(), |user| format!("as: {user}"));
         let text = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: proxy\nclusters:\n- name: proxy\n  cluster: {{server: 'http://{}'}}\nusers:\n- name: proxy\n  user: {{}}\ncontexts:\n- name: proxy\n  context: {{cluster: proxy, user: proxy}}\n",
+            "apiVersion: v1\nkind: Config\ncurrent-context: proxy\nclusters:\n- name: proxy\n  cluster: {{server: 'http://{}'}}\nusers:\n- name: proxy\n  user: {{{user}}}\ncontexts:\n- name: proxy\n  context: {{cluster: proxy, user: proxy}}\n",
             self.address
         );
         std::fs::write(&path, text).unwrap();

@@ -214,8 +214,9 @@ mod tests {
             assert_eq!(security["allowPrivilegeEscalation"], false);
             assert_eq!(security["readOnlyRootFilesystem"], true);
             assert_eq!(security["capabilities"], json!({"drop": ["ALL"]}));
-            assert!(container.get("livenessProbe").is_none());
-            assert!(container.get("startupProbe").is_none());
+            // Nothing may end an Envoy that serves.
+            let probed = container.get("livenessProbe").is_some();
+            assert_eq!(probed, name == CONTROL);
         }
     }
 
@@ -252,6 +253,38 @@ mod tests {
         );
         let role = find(&objects, "Role", "dev-provisioner");
         assert_eq!(role["rules"][0]["resourceNames"], json!(["database"]));
+    }
+
+    #[test]
+    fn the_page_about_rights_has_every_rule() {
+        let page = include_str!("../../../docs/rights-router.md");
+        let options = Options {
+            secrets: ["NAME".to_owned()].into(),
+            ..Options::default()
+        };
+        let words = |list: &Value| -> String {
+            let items = list.as_array().into_iter().flatten();
+            let quoted: Vec<String> = items
+                .filter_map(|item| Some(format!("`{}`", item.as_str()?)))
+                .collect();
+            quoted.join(", ")
+        };
+        let mut rules = 0;
+        for object in rendered(&options) {
+            for rule in object.value["rules"].as_array().into_iter().flatten() {
+                let named = match words(&rule["resourceNames"]).as_str() {
+                    "" => String::new(),
+                    "`shop`" => " named as the base".to_owned(),
+                    "`NAME`" => " named as shared".to_owned(),
+                    names => format!(" named {names}"),
+                };
+                let row = format!("| {} | {}{named} |", words(&rule["verbs"]), words(&rule["resources"]));
+                assert!(page.contains(&row), "{}: {row}", object.key());
+                rules += 1;
+            }
+        }
+        let rows = page.lines().filter(|line| line.starts_with("| `")).count();
+        assert_eq!(rows, rules, "the page has rules that are not given");
     }
 
     #[test]

@@ -1,0 +1,213 @@
+//! Routers of a base under test. What they are made of, `DEV_TEST_ENVOY` and a registry, comes from `tests/run`; without it
+//! the tests that need it are left out and say so.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use kube::api::{DeleteParams, ListParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::{Api, Client, Config};
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, Guard, cluster};
+use super::left_out::left_out;
+use super::project::{Project, Run, run};
+use super::proxy::Proxy;
+
+/// A base with a project that names it. Everything goes when it is dropped.
+pub struct Routers {
+    /// The cluster under test.
+    pub cluster: Cluster,
+    /// Between `dev` and the API server.
+    pub proxy: Proxy,
+    /// A folder with a `dev.yaml`.
+    pub project: Project,
+    /// The base's namespace.
+    pub base: String,
+    envoy: PathBuf,
+    registry: String,
+    _guards: (Guard, RoleGuard),
+}
+
+/// Removes what a base's routers have outside of its namespace.
+struct RoleGuard {
+    kubeconfig: PathBuf,
+    base: String,
+}
+
+impl Routers {
+    /// A base with these objects, in a namespace that enforces the restricted Pod Security Standard.
+    pub async fn new(test: &str, base: &str, objects: &[Value]) -> Option<Self> {
+        let cluster = cluster(test).await?;
+        let envoy = super::envoy::program(test)?;
+        let Ok(registry) = std::env::var("DEV_REGISTRY") else {
+            left_out(&format!("{test} needs a registry: DEV_REGISTRY names none"));
+            return None;
+        };
+        let guard = cluster.base(base, objects).await;
+        cluster
+            .label_namespace(base, "pod-security.kubernetes.io/enforce", "restricted")
+            .await;
+        let dev_yaml =
+            format!("app: {base}\nbase: {base}\nservices:\n  web: {{manifests: web.yaml}}\n");
+        Some(Self {
+            proxy: Proxy::start(cluster.client.clone()).await,
+            project: Project::new(&[("dev.yaml", &dev_yaml), ("web.yaml", "")]),
+            base: base.to_owned(),
+            envoy,
+            registry,
+            _guards: (
+                guard,
+                RoleGuard {
+                    kubeconfig: cluster.kubeconfig.clone(),
+                    base: base.to_owned(),
+                },
+            ),
+            cluster,
+        })
+    }
+
+    /// Runs `dev` with these arguments and counts its writes, as another user where one is named.
+    pub async fn dev_as(&self, user: Option<&str>, args: &[&str]) -> Run {
+        self.proxy.arm(None);
+        let mut command = self.project.command();
+        let kubeconfig = self.proxy.kubeconfig_as(&self.project.root(), user);
+        command
+            .args(args)
+            .env("KUBECONFIG", kubeconfig)
+            .env("DEV_CLUSTER_UID", &self.cluster.uid)
+            .env("DEV_ENVOY", &self.envoy)
+            .env("DEV_REGISTRY", &self.registry);
+        tokio::task::spawn_blocking(move || run(&mut command))
+            .await
+            .unwrap()
+    }
+
+    /// Runs `dev`, which must succeed.
+    pub async fn good(&self, args: &[&str]) -> Run {
+        let run = self.dev_as(None, args).await;
+        assert_eq!(run.code, 0, "{args:?}: {}", run.stderr);
+        run
+    }
+
+    /// Runs `dev` with `-o json`, which must succeed.
+    pub async fn json(&self, args: &[&str]) -> Value {
+        let run = self.good(&[args, &["-o", "json"]].concat()).await;
+        serde_json::from_str(&run.stdout).unwrap()
+    }
+
+    /// A user who may read namespaces, as most may: the guard on clusters knows this one by that. Beside that the user has a role
+    /// in the base.
+    pub async fn user(&self, name: &str, kind: &str, role: &str) -> String {
+        let user = format!("{}-{name}", self.base);
+        let group = "rbac.authorization.k8s.io";
+        let subjects = json!([{"apiGroup": group, "kind": "User", "name": user}]);
+        let seen = format!("dev-test-{}", self.base);
+        let reads = json!({"metadata": {"name": seen}, "rules": [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}]});
+        let bound = json!({"metadata": {"name": seen}, "subjects": subjects,
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": seen}});
+        let client = self.cluster.client.clone();
+        Api::<ClusterRole>::all(client.clone())
+            .create(&Default::default(), &serde_json::from_value(reads).unwrap())
+            .await
+            .unwrap();
+        Api::<ClusterRoleBinding>::all(client)
+            .create(&Default::default(), &serde_json::from_value(bound).unwrap())
+            .await
+            .unwrap();
+        let binding = json!({"apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": {"name": name},
+            "roleRef": {"apiGroup": group, "kind": kind, "name": role}, "subjects": subjects});
+        self.cluster.put(&self.base, &[binding]).await;
+        user
+    }
+
+    /// The base's objects of the kinds that routing and installations have to do with, as they are.
+    pub async fn objects(&self) -> BTreeMap<String, Value> {
+        let mut found = BTreeMap::new();
+        for (api_version, kind) in [
+            ("v1", "Service"),
+            ("v1", "ConfigMap"),
+            ("v1", "Secret"),
+            ("v1", "ServiceAccount"),
+            ("apps/v1", "Deployment"),
+            ("policy/v1", "PodDisruptionBudget"),
+            ("rbac.authorization.k8s.io/v1", "Role"),
+            ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+            ("coordination.k8s.io/v1", "Lease"),
+        ] {
+            let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+            let api = Api::<DynamicObject>::namespaced_with(
+                self.cluster.client.clone(),
+                &self.base,
+                &resource,
+            );
+            for object in api.list(&ListParams::default()).await.unwrap() {
+                let name = object.metadata.name.clone().unwrap();
+                found.insert(format!("{kind} {name}"), json!(object));
+            }
+        }
+        found
+    }
+
+    /// What there is of the base's routers outside of its namespace.
+    pub async fn outside(&self) -> Vec<String> {
+        let roles = Api::<ClusterRole>::all(self.cluster.client.clone());
+        let bindings = Api::<ClusterRoleBinding>::all(self.cluster.client.clone());
+        let mut found = Vec::new();
+        for name in names(&self.base) {
+            found.extend(
+                roles
+                    .get_opt(&name)
+                    .await
+                    .unwrap()
+                    .map(|_| format!("ClusterRole {name}")),
+            );
+            let binding = bindings.get_opt(&name).await.unwrap();
+            found.extend(binding.map(|_| format!("ClusterRoleBinding {name}")));
+        }
+        found
+    }
+}
+
+/// The names of what is outside of a base's namespace.
+fn names(base: &str) -> [String; 2] {
+    [format!("dev-router-{base}"), format!("dev-control-{base}")]
+}
+
+impl Drop for RoleGuard {
+    fn drop(&mut self) {
+        let (kubeconfig, base) = (self.kubeconfig.clone(), self.base.clone());
+        // A runtime of its own: a test's may be gone, and may not block.
+        let work = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(remove(&kubeconfig, &base));
+        });
+        work.join().unwrap();
+    }
+}
+
+async fn remove(kubeconfig: &Path, base: &str) {
+    let read = Kubeconfig::read_from(kubeconfig).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(read, &options)
+        .await
+        .unwrap();
+    let client = Client::try_from(config).unwrap();
+    let tests = format!("dev-test-{base}");
+    for name in names(base).into_iter().chain([tests]) {
+        // Gone already is as good.
+        let params = DeleteParams::default();
+        let _gone = Api::<ClusterRoleBinding>::all(client.clone())
+            .delete(&name, &params)
+            .await;
+        let _gone = Api::<ClusterRole>::all(client.clone())
+            .delete(&name, &params)
+            .await;
+    }
+}
