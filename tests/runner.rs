@@ -15,6 +15,7 @@ mod kill;
 mod logs;
 mod remove;
 mod render;
+mod router_ads;
 mod router_envoy;
 mod up;
 mod wait;

@@ -7,5 +7,7 @@ pub mod cluster;
 pub mod envoy;
 pub mod left_out;
 pub mod leftover;
+pub mod load;
 pub mod project;
 pub mod proxy;
+pub mod router;
