@@ -161,6 +161,8 @@ pub struct Settings {
     pub namespace: Sourced<String>,
     /// The namespace of the shared versions.
     pub base: Option<Sourced<String>>,
+    /// The domain of the cluster's DNS.
+    pub cluster_domain: Sourced<String>,
     /// Where images are pushed.
     pub registry: Option<Sourced<String>>,
     /// Template variables of the project and the profile.
@@ -203,6 +205,7 @@ impl Settings {
         )?
         .or_else(|| from_file(chosen.and_then(|p| p.registry.clone()), "profiles.registry"))
         .or_else(|| from_file(project.project.registry.clone(), "registry"));
+        let cluster_domain = cluster_domain(variables, &project)?;
         let app = &project.project.app;
         let namespace = typed(
             globals.namespace.clone(),
@@ -234,6 +237,7 @@ impl Settings {
             env,
             namespace,
             base,
+            cluster_domain,
             registry,
             vars,
             sets: read_sets(globals, variables)?,
@@ -386,6 +390,25 @@ fn insert_path(vars: &mut Vars, name: &str, value: &str) {
     *place = serde_json::Value::from(value);
 }
 
+/// `DEV_CLUSTER_DOMAIN`, else `clusterDomain` of `dev.yaml`, else what nearly every cluster has.
+fn cluster_domain(variables: Variables<'_>, project: &Loaded) -> Result<Sourced<String>> {
+    let variable = "DEV_CLUSTER_DOMAIN";
+    let domain = typed(None, "", variable, variables, Ok)?
+        .or_else(|| from_file(project.project.cluster_domain.clone(), "clusterDomain"))
+        .unwrap_or_else(|| Sourced {
+            value: "cluster.local".to_owned(),
+            origin: Origin::Default("cluster.local"),
+        });
+    label::check_domain(&domain.value).map_err(|why| {
+        Error::usage(format!(
+            "the domain of the cluster \"{}\" (from {}) {why}",
+            domain.value, domain.origin
+        ))
+        .hint("for example: cluster.local")
+    })?;
+    Ok(domain)
+}
+
 fn check_label(what: &str, label: &Sourced<String>) -> Result<()> {
     label::check_label(&label.value).map_err(|why| {
         Error::usage(format!(
@@ -415,4 +438,4 @@ fn truth(name: &str, value: Option<String>) -> Result<bool> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,6 +13,7 @@ mod cli;
 mod faults;
 mod kill;
 mod logs;
+mod overlay;
 mod remove;
 mod render;
 mod router_ads;

@@ -12,7 +12,7 @@ use http::Request;
 use serde_json::Value;
 
 use crate::cluster::remove::{self, Target};
-use crate::cluster::{Cluster, Resource};
+use crate::cluster::{Cluster, Resource, access};
 use crate::error::{Error, Result};
 use crate::manifest::{ObjectKey, labels};
 use crate::plan::{
@@ -171,6 +171,18 @@ impl Run<'_> {
             .create_namespace(name, &self.plan.stamp, self.options.owner.as_deref())
             .await?;
         self.observer.progress(Progress::NamespaceCreated(name));
+        // In a namespace that was not there, nothing could be asked before.
+        access::require(
+            self.cluster,
+            &format!("bring {} up in {name}", self.plan.stamp.env),
+            &access::needed(self.plan),
+        )
+        .await
+        .map_err(|error| {
+            error.hint(format!(
+                "the namespace {name} was made; `dev down` removes it"
+            ))
+        })?;
         let pod = |change: &Change| change.key.api_version == "v1" && change.key.kind == "Pod";
         if self.plan.changes.iter().any(pod) {
             self.cluster
@@ -228,6 +240,10 @@ impl Run<'_> {
         }
         self.observer
             .progress(Progress::ServiceApplied(&steps.service));
+        if !steps.takeover.is_empty() {
+            self.observer.ready(&steps.service).await?;
+            written += self.stage(&steps.takeover).await?;
+        }
         Ok(written)
     }
 

@@ -9,7 +9,7 @@ use kube::config::ExecConfig;
 
 use crate::error::Error;
 
-pub use status::from_status;
+pub use status::{MissingRight, from_status, missing_right};
 
 /// What went wrong with a request. `attempt` completes "cannot …".
 pub fn explain(server: &str, attempt: impl fmt::Display, cause: &kube::Error) -> Error {

@@ -1,7 +1,9 @@
 //! Effects on Kubernetes: connect, observe, apply, wait and diagnose, logs, exec, forward. Nothing else talks to the API server.
 
+pub mod access;
 mod appear;
 pub mod apply;
+pub mod base;
 pub mod connect;
 pub mod errors;
 pub mod exec;
@@ -24,6 +26,7 @@ pub mod pods;
 pub mod remove;
 mod request;
 mod retry;
+pub mod router_status;
 pub mod terminal;
 pub mod url;
 pub mod wait;

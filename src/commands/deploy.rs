@@ -35,6 +35,7 @@ impl Deploy {
         if self.remove {
             return down::remove(context, &settings, &scope, false).await;
         }
-        apply(context, &settings, &scope, &self.apply).await
+        let cluster = context.connect().await?;
+        apply(context, &cluster, &settings, &scope, &self.apply).await
     }
 }

@@ -4,6 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Context;
+use crate::environment::overlay::{Extent, choose};
 use crate::environment::{Scope, UpOptions, preview};
 use crate::error::Result;
 use crate::plan::{Counts, DiffEntry, Plan, diff_entries, render_diff};
@@ -19,11 +20,14 @@ use crate::ui::Ui;
 
 Nothing is built or written.")]
 pub struct Diff {
-    /// Services, with what they need [default: all]
+    /// Services; in a full copy with what they need [default: all, as a full copy]
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
+    /// How much is copied.
+    #[command(flatten)]
+    pub extent: Extent,
     /// Compare the base itself in place of an environment
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["overlay", "full"])]
     pub base_version: bool,
     /// Take immutable fields as `dev up --recreate` would
     #[arg(long)]
@@ -44,8 +48,20 @@ impl Diff {
     /// Shows the plan; the value is the exit code.
     pub async fn run(self, context: &Context) -> Result<u8> {
         let settings = context.settings()?;
-        let scope = Scope::choose(&settings, &self.services, self.base_version)?;
         let cluster = context.connect().await?;
+        let scope = match self.base_version {
+            true => Scope::choose(&settings, &self.services, true)?,
+            false => {
+                choose(
+                    &settings,
+                    &self.services,
+                    self.extent,
+                    &cluster,
+                    &context.ui,
+                )
+                .await?
+            }
+        };
         let options = UpOptions {
             recreate: self.recreate,
             ..UpOptions::default()

@@ -7,10 +7,13 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Context;
+use crate::cluster::apply::{ApplyOptions, Silent, apply};
 use crate::cluster::remove::{DownOptions, NamespaceEnd, Removed, down, list_environments};
 use crate::cluster::{Cluster, guard};
-use crate::environment::Scope;
+use crate::environment::overlay::{Extent, choose};
+use crate::environment::{Scope, UpOptions, dismiss, may_write, without};
 use crate::error::{Error, Result};
+use crate::manifest::is_alias;
 use crate::manifest::labels::{self, Stamp};
 use crate::settings::Settings;
 
@@ -22,12 +25,16 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 #[command(after_help = "Examples:
   dev down                      your environment of this application
   dev down -e pr-12             another one
+  dev down reviews              of an overlay: its copy of one service; the base's answers again
   dev down --keep-namespace     everything but the namespace
   dev down --all-mine           all of this application's environments that you made
 
 It removes what the environment's inventory lists, and what dev applied with its labels; objects marked `dev/keep: \"true\"`
 stay. The namespace goes only if dev made it and nothing else is in it.")]
 pub struct Down {
+    /// Services of an overlay, which are borrowed again [default: the whole environment]
+    #[arg(value_name = "SERVICE", conflicts_with_all = ["keep_namespace", "all_mine"])]
+    pub services: Vec<String>,
     /// Leave the namespace
     #[arg(long)]
     pub keep_namespace: bool,
@@ -52,9 +59,51 @@ impl Down {
         if self.all_mine {
             return all_mine(context, &settings).await;
         }
+        if !self.services.is_empty() {
+            return give_back(context, &settings, &self.services).await;
+        }
         let scope = Scope::choose(&settings, &[], false)?;
         remove(context, &settings, &scope, self.keep_namespace).await
     }
+}
+
+/// Removes an overlay's copies of some services; what they had names of leads to the base again.
+async fn give_back(context: &Context, settings: &Settings, services: &[String]) -> Result<()> {
+    let ui = &context.ui;
+    let cluster = context.connect().await?;
+    let extent = Extent {
+        overlay: true,
+        full: false,
+    };
+    let scope = choose(settings, services, extent, &cluster, ui).await?;
+    guard::ensure_writable(&cluster, ui).await?;
+    let wanted = without(settings, &scope, &cluster, ui).await?;
+    let borrows = wanted
+        .observed
+        .objects
+        .values()
+        .any(|live| is_alias(&live.value));
+    let is_empty = wanted.observed.inventory.is_none();
+    if is_empty || !borrows {
+        let what = match is_empty {
+            true => "is not up",
+            false => "is a full copy, of which no part can be borrowed",
+        };
+        return Err(Error::usage(format!("{} {what}", scope.namespace))
+            .reason("NoOverlay")
+            .hint("`dev down` without a service removes all of it"));
+    }
+    let plan = wanted.plan(&scope, &UpOptions::default())?;
+    plan.check()?;
+    may_write(&cluster, &plan).await?;
+    wanted.tell(&plan, &scope, ui);
+    let options = ApplyOptions {
+        timeout: settings.basics.timeout,
+        ..ApplyOptions::default()
+    };
+    apply(&cluster, &plan, &options, &Silent).await?;
+    ui.note(format!("{}: {}", scope.namespace, plan.counts()));
+    ui.data(&plan.counts(), |_| String::new())
 }
 
 /// Removes what a scope owns, and says what is left.
@@ -129,6 +178,10 @@ async fn one(
             "the namespace {namespace} stays, with objects that dev did not make: {}",
             names.join(", ")
         ));
+    }
+    if let (Some(base), true) = (&stamp.base, removed.namespace != NamespaceEnd::Absent) {
+        let gone = removed.namespace == NamespaceEnd::Deleted;
+        dismiss(base, namespace, gone, cluster, ui).await?;
     }
     Ok(Gone {
         env: stamp.env.clone(),

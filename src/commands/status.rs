@@ -1,5 +1,6 @@
 //! `dev status`
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,7 +10,9 @@ use super::Context;
 use crate::cluster::remove::{Environment, list_environments};
 use crate::cluster::wait::{WaitError, Watcher};
 use crate::cluster::{Cluster, exposed};
-use crate::environment::{Scope, ServiceReport, service_objects, services_table};
+use crate::environment::{
+    Overlay, Scope, ServiceReport, is_borrowed, service_objects, service_reports, services_table,
+};
 use crate::error::{Error, Result};
 use crate::plan::NamespaceState;
 use crate::ui::table;
@@ -43,6 +46,9 @@ struct Shown {
     /// `absent`, `active` or `terminating`.
     state: &'static str,
     services: Vec<ServiceReport>,
+    /// What an overlay borrows, and which requests reach it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overlay: Option<Overlay>,
 }
 
 impl Status {
@@ -56,9 +62,9 @@ impl Status {
         }
         let scope = Scope::choose(&settings, &[], self.base_version)?;
         let shown = look(&cluster, &scope).await?;
-        context
-            .ui
-            .data(&shown, |shown| services_table(&shown.services))?;
+        context.ui.data(&shown, |shown| {
+            services_table(&shown.services, shown.overlay.as_ref())
+        })?;
         for service in &shown.services {
             for trouble in service.health.troubles() {
                 let code = trouble.reason.code();
@@ -73,7 +79,11 @@ impl Status {
                 }
             }
         }
-        if shown.services.is_empty() {
+        if let Some(overlay) = &shown.overlay {
+            let remark = overlay.routing.remark(&overlay.base, &shown.namespace);
+            remark.into_iter().for_each(|text| context.ui.note(text));
+        }
+        if shown.services.is_empty() && shown.overlay.is_none() {
             let (env, namespace) = (&shown.env, &shown.namespace);
             context.ui.note(match shown.state {
                 "terminating" => format!("{env} is being removed (namespace {namespace})"),
@@ -86,44 +96,43 @@ impl Status {
 
 async fn look(cluster: &Cluster, scope: &Scope) -> Result<Shown> {
     let namespace = &scope.namespace;
-    let (state, inventory) = tokio::try_join!(
+    let (state, inventory, exposed) = tokio::try_join!(
         cluster.namespace_state(namespace),
-        cluster.read_inventory(namespace, &scope.stamp)
+        cluster.read_inventory(namespace, &scope.stamp),
+        exposed::read(&cluster.client, namespace)
     )?;
     let inventory = inventory.unwrap_or_default();
-    let owned = inventory
-        .entries()
-        .map(|entry| (entry.service.as_str(), &entry.key));
-    let objects = service_objects(owned.filter(|(service, _)| !service.is_empty()));
+    let borrowed: BTreeSet<&str> = exposed
+        .services
+        .iter()
+        .filter(|service| is_borrowed(service))
+        .filter_map(|service| service.metadata.name.as_deref())
+        .collect();
+    // What only leads to the base runs there.
+    let owned = inventory.entries().filter(|entry| {
+        let alias = entry.key.kind == "Service" && borrowed.contains(entry.key.name.as_str());
+        !entry.service.is_empty() && !alias
+    });
+    let objects = service_objects(owned.map(|entry| (entry.service.as_str(), &entry.key)));
     let state = match state {
         NamespaceState::Absent => "absent",
         NamespaceState::Terminating { .. } => "terminating",
         NamespaceState::Active { .. } | NamespaceState::Unreadable => "active",
     };
     let mut services = Vec::new();
-    if !objects.is_empty() && state == "active" {
+    let mut overlay = None;
+    if state == "active" && !(objects.is_empty() && borrowed.is_empty()) {
         let watcher = Watcher::new(cluster.client.clone(), namespace, |_| {});
-        let (healths, exposed) = tokio::join!(
+        let (healths, seen) = tokio::join!(
             watcher.look(&objects, LOOK),
-            exposed::read(&cluster.client, namespace)
+            Overlay::seen(scope, &exposed, cluster)
         );
-        let exposed = exposed?;
         let healths = healths.map_err(|error| match error {
             WaitError::Access(error) => error,
             WaitError::NotReady(_) => Error::cluster("the cluster did not answer in time"),
         })?;
-        services = healths
-            .into_iter()
-            .map(|health| ServiceReport {
-                version: scope.stamp.version.clone(),
-                urls: exposed
-                    .urls(&health.service, &scope.stamp.env)
-                    .into_iter()
-                    .map(|url| url.url)
-                    .collect(),
-                health,
-            })
-            .collect();
+        services = service_reports(healths, scope, &exposed, seen.as_ref());
+        overlay = seen;
     }
     Ok(Shown {
         app: scope.stamp.app.clone(),
@@ -132,6 +141,7 @@ async fn look(cluster: &Cluster, scope: &Scope) -> Result<Shown> {
         context: cluster.context.clone(),
         state,
         services,
+        overlay,
     })
 }
 

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::readiness::{Readiness, Shelf};
-use super::report::{Report, ServiceReport};
-use super::{Scope, ServiceImages, render};
+use super::report::{Report, service_reports};
+use super::{Overlay, Scope, ServiceImages, routing, wanted};
 use crate::cluster::apply::{self, ApplyOptions};
+use crate::cluster::base::Base;
 use crate::cluster::health::Health;
-use crate::cluster::{Cluster, exposed, guard, observe};
+use crate::cluster::url::Exposed;
+use crate::cluster::{Cluster, access, exposed, guard};
 use crate::error::Result;
-use crate::plan::{self, Action, Desired, Plan, PlanOptions};
+use crate::plan::{Action, Plan};
 use crate::project::label::label_from;
 use crate::settings::Settings;
 use crate::ui::Ui;
@@ -49,50 +51,13 @@ pub async fn preview(
     ui: &Ui,
 ) -> Result<Plan> {
     let images = ServiceImages::plan(settings, scope).await?;
-    planned(settings, scope, cluster, &images, options, ui).await
+    let wanted = wanted(settings, scope, cluster, &images, ui).await?;
+    let plan = wanted.plan(scope, options)?;
+    wanted.tell(&plan, scope, ui);
+    Ok(plan)
 }
 
-async fn planned(
-    settings: &Settings,
-    scope: &Scope,
-    cluster: &Cluster,
-    images: &ServiceImages,
-    options: &UpOptions,
-    ui: &Ui,
-) -> Result<Plan> {
-    let rendered = render(settings, scope, images, Some(cluster), ui).await?;
-    rendered.tell(ui);
-    let desired = Desired {
-        stamp: scope.stamp.clone(),
-        namespace: scope.namespace.clone(),
-        objects: rendered.objects,
-        needs: scope.needs(settings),
-    };
-    let observed = observe::observe(cluster, &desired).await?;
-    for expected in &rendered.expected {
-        let there = observed
-            .objects
-            .keys()
-            .any(|id| id.kind == expected.kind && id.name == expected.name);
-        if !there {
-            ui.detail(format!(
-                "{}: refers to {} {}, which no manifest makes: it must be in {} already",
-                expected.service, expected.kind, expected.name, scope.namespace
-            ));
-        }
-    }
-    plan::plan(
-        &desired,
-        &observed,
-        &PlanOptions {
-            recreate: options.recreate,
-            prune: options.prune,
-            services: (!scope.complete).then(|| scope.services.clone()),
-        },
-    )
-}
-
-/// Makes what runs into what is desired, and waits until it is ready.
+/// Makes what runs into what is desired, and waits until it is ready and, in an overlay, until requests reach it.
 ///
 /// Dropping the future stops it at any point: what was written is recorded in the inventory before.
 pub async fn bring_up(
@@ -104,17 +69,24 @@ pub async fn bring_up(
 ) -> Result<Report> {
     let began = Instant::now();
     let images = ServiceImages::plan(settings, scope).await?;
-    let (identity, plan) = tokio::try_join!(
+    let (identity, wanted) = tokio::try_join!(
         guard::ensure_writable(cluster, ui),
-        planned(settings, scope, cluster, &images, options, ui)
+        wanted(settings, scope, cluster, &images, ui)
     )?;
+    let plan = wanted.plan(scope, options)?;
     plan.check()?;
+    wanted.tell(&plan, scope, ui);
     ui.note(format!(
         "{} on {}: {}",
         scope.namespace,
         cluster.context,
         plan.counts()
     ));
+    may_write(cluster, &plan).await?;
+    let mut base = scope.overlay.clone();
+    if let Some(base) = &mut base {
+        routing::admit(base, scope, cluster, settings.basics.yes, ui).await?;
+    }
     let made = images
         .ensure(
             |reference| will_run(&plan, reference),
@@ -126,6 +98,10 @@ pub async fn bring_up(
     let owner = label_from(&settings.user);
     let healths = apply_and_wait(scope, cluster, &plan, options, owner, ui).await?;
     let exposed = exposed::read(&cluster.client, &scope.namespace).await?;
+    let overlay = match &base {
+        Some(base) => Some(look_at_routes(base, scope, &exposed, cluster, options, began).await),
+        None => None,
+    };
     Ok(Report {
         app: scope.stamp.app.clone(),
         env: scope.stamp.env.clone(),
@@ -133,20 +109,35 @@ pub async fn bring_up(
         context: cluster.context.clone(),
         changes: plan.counts(),
         images: made,
-        services: healths
-            .into_iter()
-            .map(|health| ServiceReport {
-                version: scope.stamp.version.clone(),
-                urls: exposed
-                    .urls(&health.service, &scope.stamp.env)
-                    .into_iter()
-                    .map(|url| url.url)
-                    .collect(),
-                health,
-            })
-            .collect(),
+        services: service_reports(healths, scope, &exposed, overlay.as_ref()),
+        overlay,
         seconds: began.elapsed().as_secs_f64(),
     })
+}
+
+/// Fails before the first write where a right is missing. An environment that is as it should be takes none.
+pub async fn may_write(cluster: &Cluster, plan: &Plan) -> Result<()> {
+    if plan.is_empty() {
+        return Ok(());
+    }
+    let attempt = format!("bring {} up in {}", plan.stamp.env, plan.namespace);
+    access::require(cluster, &attempt, &access::needed_first(plan)).await
+}
+
+/// Waits for the routers as long as time is left, or only looks.
+async fn look_at_routes(
+    base: &Base,
+    scope: &Scope,
+    exposed: &Exposed,
+    cluster: &Cluster,
+    options: &UpOptions,
+    began: Instant,
+) -> Overlay {
+    let timeout = match options.wait {
+        true => options.timeout.saturating_sub(began.elapsed()),
+        false => Duration::ZERO,
+    };
+    Overlay::look(base, scope, exposed, cluster, timeout).await
 }
 
 /// Whether an object that will be written names this image.

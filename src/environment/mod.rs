@@ -2,16 +2,23 @@
 
 mod bring_up;
 mod images;
+pub mod overlay;
 mod progress;
 mod readiness;
 mod render;
 mod report;
+mod routing;
 mod scope;
 mod select;
+mod wanted;
 
-pub use bring_up::{UpOptions, bring_up, preview};
+pub use bring_up::{UpOptions, bring_up, may_write, preview};
 pub use images::{ImageReport, ServiceImages};
 pub use render::{Rendered, render};
-pub use report::{Report, ServiceReport, not_ready, service_objects, services_table};
+pub use report::{
+    Report, ServiceReport, not_ready, service_objects, service_reports, services_table,
+};
+pub use routing::{Overlay, Routing, dismiss, is_borrowed};
 pub use scope::Scope;
 pub use select::{exactly, with_needs};
+pub use wanted::{Wanted, wanted, without};

@@ -1,11 +1,12 @@
 //! From the sources of each service to the objects of an environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 
-use super::{Scope, ServiceImages};
+use super::{Scope, ServiceImages, overlay};
 use crate::cluster::Cluster;
+use crate::cluster::base::Base;
 use crate::error::{Error, Result};
 use crate::local::Git;
 use crate::manifest::labels::BASE_VERSION;
@@ -27,11 +28,25 @@ pub struct Rendered {
     pub notes: Vec<Note>,
     /// What was left out.
     pub skipped: Vec<Skipped>,
+    /// What an overlay brings along from its base.
+    pub said: Vec<String>,
     /// What is referred to and must be in the namespace already.
     pub expected: Vec<Expected>,
 }
 
 impl Rendered {
+    /// Adds an alias for each Service of the base that is not made here.
+    pub fn add_aliases(&mut self, base: &Base, scope: &Scope, domain: &str) {
+        let made: BTreeSet<String> = self
+            .objects
+            .iter()
+            .filter(|object| object.kind() == "Service" && object.key().group().is_empty())
+            .map(|object| object.name().to_owned())
+            .collect();
+        let aliases = overlay::aliases(base, scope, domain, &|name| made.contains(name));
+        self.objects.extend(aliases);
+    }
+
     /// Says what was left out, and with `-v` what was changed.
     pub fn tell(&self, ui: &Ui) {
         for skipped in &self.skipped {
@@ -70,7 +85,7 @@ pub async fn render(
     let chosen = services
         .iter()
         .filter(|(name, _)| scope.services.contains(*name));
-    let loads = chosen.map(|(name, service)| {
+    let loads = chosen.clone().map(|(name, service)| {
         let context = manifest::Context {
             app: settings.app().to_owned(),
             env: scope.stamp.env.clone(),
@@ -99,12 +114,21 @@ pub async fn render(
     });
     let mut objects = Vec::new();
     let mut sources = Vec::new();
-    for loaded in try_join_all(loads).await? {
+    let mut skipped = Vec::new();
+    for ((_, service), mut loaded) in chosen.zip(try_join_all(loads).await?) {
+        if scope.overlay.is_some() {
+            overlay::use_scratch(&mut loaded.manifests, &service.claims);
+            if service.live {
+                let (kept, left) = overlay::without_followed(loaded.manifests);
+                loaded.manifests = kept;
+                skipped.extend(left);
+            }
+        }
         objects.extend(loaded.manifests);
         sources.extend(loaded.notes);
     }
     // Two live services may share a ConfigMap.
-    let objects = live::without_repeats(objects);
+    let mut objects = live::without_repeats(objects);
     validate::check_unique(&objects)?;
     let scopes = scopes_of(&objects, cluster).await?;
     let target = Target {
@@ -119,18 +143,33 @@ pub async fn render(
         domain: None,
         mode: if scope.base { Mode::Base } else { Mode::Copy },
     };
-    let transformed = transform(objects, &target, &|api_version, kind| {
-        scopes
-            .get(&(api_version.to_owned(), kind.to_owned()))
-            .copied()
-    })?;
-    Ok(Rendered {
+    let scope_of = |api_version: &str, kind: &str| {
+        let kind = (api_version.to_owned(), kind.to_owned());
+        scopes.get(&kind).copied()
+    };
+    let mut said = Vec::new();
+    let overlay = scope.overlay.as_ref().zip(cluster);
+    if let Some((base, cluster)) = overlay {
+        // What is missing shows only when all references are followed; what is brought along is then treated like the rest.
+        let expected = transform(objects.clone(), &target, &scope_of)?.expected;
+        let brought = overlay::bring(settings, scope, base, cluster, &expected).await?;
+        objects.extend(brought.objects);
+        said = brought.said;
+    }
+    let transformed = transform(objects, &target, &scope_of)?;
+    skipped.extend(transformed.skipped);
+    let mut rendered = Rendered {
         objects: transformed.objects,
         sources,
         notes: transformed.notes,
-        skipped: transformed.skipped,
+        skipped,
+        said,
         expected: transformed.expected,
-    })
+    };
+    if let Some((base, _)) = overlay {
+        rendered.add_aliases(base, scope, &settings.cluster_domain.value);
+    }
+    Ok(rendered)
 }
 
 /// Whether kinds that are not built in belong to namespaces, as the cluster says where there is one.
@@ -176,6 +215,7 @@ async fn copy_of_the_base(
         .as_ref()
         .map_or(BASE_VERSION, |base| &base.value);
     let observed = crate::cluster::observe::everything(cluster, base).await?;
+    let observed = live::unrouted(observed);
     let manifests = live::closure(name, &observed).map_err(|error| error.at(place))?;
     Ok(manifest::Loaded {
         manifests,

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::ImageReport;
+use super::{ImageReport, Overlay, Scope};
 use crate::cluster::health::{Health, ServiceObjects, State, Target};
+use crate::cluster::url::Exposed;
 use crate::error::Error;
 use crate::manifest::ObjectKey;
 use crate::plan::Counts;
@@ -30,6 +31,9 @@ pub struct Report {
     pub images: Vec<ImageReport>,
     /// The services.
     pub services: Vec<ServiceReport>,
+    /// What an overlay borrows, and which requests reach it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<Overlay>,
     /// How long all of it took, in seconds.
     pub seconds: f64,
 }
@@ -45,12 +49,15 @@ pub struct ServiceReport {
     pub version: String,
     /// Where it is reached.
     pub urls: Vec<String>,
+    /// In an overlay: the header of those requests to the base that reach it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<String>,
 }
 
 impl Report {
     /// The form for people.
     pub fn table(&self) -> String {
-        let mut text = services_table(&self.services);
+        let mut text = services_table(&self.services, self.overlay.as_ref());
         let time = took(Duration::from_secs_f64(self.seconds));
         text.push_str(&format!(
             "\n\n{} is up in namespace {}: {} ({time})",
@@ -60,8 +67,28 @@ impl Report {
     }
 }
 
-/// The services as a table.
-pub fn services_table(services: &[ServiceReport]) -> String {
+/// The services of an environment with where each is reached.
+pub fn service_reports(
+    healths: Vec<Health>,
+    scope: &Scope,
+    exposed: &Exposed,
+    overlay: Option<&Overlay>,
+) -> Vec<ServiceReport> {
+    let report = |health: Health| ServiceReport {
+        version: scope.stamp.version.clone(),
+        urls: exposed
+            .urls(&health.service, &scope.stamp.env)
+            .into_iter()
+            .map(|url| url.url)
+            .collect(),
+        requests: overlay.and_then(|overlay| overlay.header(&health.service, exposed)),
+        health,
+    };
+    healths.into_iter().map(report).collect()
+}
+
+/// The services as a table; below it, what an overlay borrows.
+pub fn services_table(services: &[ServiceReport], overlay: Option<&Overlay>) -> String {
     let rows: Vec<Vec<String>> = services
         .iter()
         .map(|service| {
@@ -70,16 +97,32 @@ pub fn services_table(services: &[ServiceReport]) -> String {
                 0 => "-".to_owned(),
                 wanted => format!("{}/{wanted}", health.ready),
             };
-            vec![
+            let mut row = vec![
                 health.service.clone(),
                 service.version.clone(),
                 state_word(&health.state).to_owned(),
                 ready,
-                service.urls.first().cloned().unwrap_or_default(),
-            ]
+            ];
+            if overlay.is_some() {
+                row.push(service.requests.clone().unwrap_or_else(|| "-".to_owned()));
+            }
+            row.push(service.urls.first().cloned().unwrap_or_default());
+            row
         })
         .collect();
-    table(&["SERVICE", "VERSION", "STATE", "READY", "URL"], &rows)
+    let Some(overlay) = overlay else {
+        return table(&["SERVICE", "VERSION", "STATE", "READY", "URL"], &rows);
+    };
+    let heads = ["SERVICE", "VERSION", "STATE", "READY", "REQUESTS", "URL"];
+    format!(
+        "{}\nborrowed from {}: {}",
+        table(&heads, &rows).trim_end_matches('\n'),
+        overlay.base,
+        match overlay.borrowed.as_slice() {
+            [] => "nothing".to_owned(),
+            names => names.join(", "),
+        }
+    )
 }
 
 /// One word for a state.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::select;
+use crate::cluster::base::Base;
 use crate::error::{Error, Result};
 use crate::manifest::labels::{BASE_VERSION, Stamp};
 use crate::settings::Settings;
@@ -22,6 +23,8 @@ pub struct Scope {
     pub base: bool,
     /// Ends the names of objects that live beside other versions in one namespace.
     pub suffix: Option<String>,
+    /// The base that an overlay borrows all other services from, as it was read; `None` for a full copy and for the base itself.
+    pub overlay: Option<Base>,
 }
 
 impl Scope {
@@ -42,6 +45,7 @@ impl Scope {
             services,
             complete: asked.is_empty(),
             base: false,
+            overlay: None,
         };
         if base {
             let scope = scope.of_base(settings)?.without_live(settings);

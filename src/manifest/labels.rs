@@ -41,6 +41,8 @@ pub const STAND_DOWN: &str = "dev/stand-down";
 pub const RESTORE: &str = "dev/restore";
 /// Annotation of an environment's Service: `base` lets the base answer while nothing of it is ready.
 pub const FALLBACK: &str = "dev/fallback";
+/// Annotation of what was brought along from the base: the copied services that need it, separated by commas.
+pub const NEEDED_BY: &str = "dev/needed-by";
 /// The ConfigMap in a base that says which namespaces are its environments.
 pub const ADMISSION: &str = "dev-admission";
 

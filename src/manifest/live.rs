@@ -2,12 +2,13 @@
 
 mod clean;
 mod closure;
-
 mod repeats;
+mod unrouted;
 
 pub use clean::{clean, is_generated};
 pub use closure::closure;
 pub use repeats::without_repeats;
+pub use unrouted::unrouted;
 
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ pub mod template;
 mod text;
 pub mod transform;
 pub mod validate;
-mod walk;
+pub(crate) mod walk;
 pub mod yaml;
 
 pub use load::*;

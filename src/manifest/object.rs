@@ -140,3 +140,9 @@ pub fn as_map(value: &mut Value) -> &mut Map<String, Value> {
         _ => unreachable!("made an object above"),
     }
 }
+
+/// Whether an object is a Service that only points at the base's service of the same name.
+pub fn is_alias(value: &Value) -> bool {
+    value["metadata"]["labels"][super::labels::ALIAS] == "true"
+        && value["spec"]["type"] == "ExternalName"
+}

@@ -20,6 +20,8 @@ pub struct PlanOptions {
     pub prune: bool,
     /// Prune only objects of these services; `None`: of all. For a plan that holds some services only.
     pub services: Option<BTreeSet<String>>,
+    /// Recorded objects that are not pruned although they are not desired.
+    pub keep: BTreeSet<Id>,
 }
 
 impl Default for PlanOptions {
@@ -28,6 +30,7 @@ impl Default for PlanOptions {
             recreate: false,
             prune: true,
             services: None,
+            keep: BTreeSet::new(),
         }
     }
 }
@@ -109,7 +112,7 @@ pub fn plan(desired: &Desired, observed: &Observed, options: &PlanOptions) -> Re
             .services
             .as_ref()
             .is_none_or(|services| services.contains(&entry.service));
-        if !(options.prune && in_scope) {
+        if !(options.prune && in_scope) || options.keep.contains(&id) {
             continue;
         }
         after.remove(&id);

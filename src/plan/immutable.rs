@@ -24,9 +24,21 @@ pub(super) fn refused<'a>(
     changes: &'a [FieldChange],
 ) -> Option<&'a FieldChange> {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    if group.is_empty() && kind == "Service" && turns_external(changes) {
+        return None;
+    }
     changes
         .iter()
         .find(|change| is_immutable(group, kind, live, &change.path))
+}
+
+/// A Service that becomes one of type ExternalName, or ceases to be one, has no address to keep.
+fn turns_external(changes: &[FieldChange]) -> bool {
+    let external =
+        |value: &Option<Value>| value.as_ref().is_some_and(|value| value == "ExternalName");
+    changes.iter().any(|change| {
+        change.path == "spec.type" && (external(&change.from) || external(&change.to))
+    })
 }
 
 fn is_immutable(group: &str, kind: &str, live: &Value, path: &str) -> bool {
@@ -192,5 +204,20 @@ mod tests {
             &json!({"immutable": true}),
             "data.a"
         ));
+    }
+
+    #[test]
+    fn a_service_without_an_address_may_get_one() {
+        let change = |path: &str, from: Value, to: Value| FieldChange {
+            path: path.into(),
+            from: Some(from),
+            to: Some(to),
+        };
+        let address = change("spec.clusterIP", json!("10.0.0.1"), json!("None"));
+        let refused =
+            |changes: &[FieldChange]| refused("v1", "Service", &json!({}), changes).is_some();
+        assert!(refused(std::slice::from_ref(&address)));
+        let kind = change("spec.type", json!("ExternalName"), json!("ClusterIP"));
+        assert!(!refused(&[address, kind]));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Result, did_you_mean};
-use crate::manifest::ObjectKey;
+use crate::manifest::{ObjectKey, is_alias};
 use crate::plan::{Action, Change};
 
 /// When an object is applied, by its kind. Lower ranks first; deletions in reverse.
@@ -73,6 +73,22 @@ pub struct ServiceSteps {
     pub needs: Vec<String>,
     /// One after the other.
     pub stages: Vec<Vec<usize>>,
+    /// When the service is ready: aliases that become Services of its own. Until then the base answers.
+    pub takeover: Vec<usize>,
+}
+
+/// Whether a change turns an alias into a Service that leads to pods of this environment. One without an address of its own is no
+/// such change: its pods may have to find each other by it before they are ready.
+fn takes_over(change: &Change) -> bool {
+    let was_alias = change
+        .live
+        .as_ref()
+        .is_some_and(|live| is_alias(&live.value));
+    let Some(desired) = change.desired.as_ref().filter(|_| was_alias) else {
+        return false;
+    };
+    let spec = &desired["spec"];
+    !is_alias(desired) && spec["clusterIP"] != "None" && spec["publishNotReadyAddresses"] != true
 }
 
 /// Sorts the changes of a plan into what may be made at once. Fails for needs that form a cycle or name no service.
@@ -82,12 +98,18 @@ pub fn schedule(changes: &[Change], needs: &BTreeMap<String, Vec<String>>) -> Re
     check_needs(needs)?;
     let mut foundation: BTreeMap<Rank, Vec<usize>> = BTreeMap::new();
     let mut services: BTreeMap<&str, BTreeMap<Rank, Vec<usize>>> = BTreeMap::new();
+    let mut takeovers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     let mut prune: BTreeMap<Rank, Vec<usize>> = BTreeMap::new();
     for (index, change) in changes.iter().enumerate() {
         let rank = rank(&change.key);
         let stages = match &change.action {
             Action::Unchanged | Action::Blocked(_) => continue,
             Action::Delete => &mut prune,
+            Action::Update(_) if takes_over(change) => {
+                services.entry(&change.service).or_default();
+                takeovers.entry(&change.service).or_default().push(index);
+                continue;
+            }
             Action::Create | Action::Update(_) | Action::Recreate(_) => {
                 if rank < Rank::Workload {
                     &mut foundation
@@ -106,6 +128,7 @@ pub fn schedule(changes: &[Change], needs: &BTreeMap<String, Vec<String>>) -> Re
                 service: service.to_owned(),
                 needs: needs.get(service).cloned().unwrap_or_default(),
                 stages: stages.into_values().collect(),
+                takeover: takeovers.remove(service).unwrap_or_default(),
             })
             .collect(),
         prune: prune.into_values().rev().collect(),

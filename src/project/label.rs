@@ -26,6 +26,22 @@ pub fn check_label(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The longest domain of a cluster's DNS, in bytes: `SERVICE.NAMESPACE.svc.` stands before it, and names have at most 253.
+pub const DOMAIN_MAX: usize = 253 - 2 * (LABEL_MAX + 1) - 4;
+
+/// Checks a domain: DNS labels with dots between them. The error completes a sentence.
+pub fn check_domain(text: &str) -> Result<(), String> {
+    if text.len() > DOMAIN_MAX {
+        return Err(format!(
+            "has {} characters, at most {DOMAIN_MAX} are allowed",
+            text.len()
+        ));
+    }
+    text.split('.').try_for_each(|label| {
+        check_label(label).map_err(|why| format!("has the part \"{label}\", which {why}"))
+    })
+}
+
 /// The nearest legal DNS label to a text; `None` where nothing of it can be used.
 pub fn label_from(text: &str) -> Option<String> {
     let mut label = String::new();

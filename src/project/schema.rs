@@ -20,6 +20,13 @@ pub struct Project {
     /// The namespace of the shared versions. Leave it out for full copies only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// The domain of the cluster's DNS, in the names of services that are borrowed from the base (default: `cluster.local`).
+    #[serde(
+        default,
+        rename = "clusterDomain",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub cluster_domain: Option<String>,
     /// Where images are pushed, such as `localhost:5000` or `registry.example.com/team`. Without one, images
     /// are loaded into a local cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,12 +63,26 @@ pub struct Service {
     /// Services that must be ready before this one is applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
+    /// What a copy beside a base gets for PersistentVolumeClaims of the base that it needs, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: BTreeMap<String, Claim>,
     /// The command that runs this service on the laptop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     /// Values for the templates of this service only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vars: Vars,
+}
+
+/// What a copy gets for a PersistentVolumeClaim of the base. A claim cannot be used from another namespace, so it is never the
+/// base's own.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Claim {
+    /// A claim of its own, with the size and class of the base's and without its data.
+    Empty,
+    /// No claim: a directory that goes with the pod (`emptyDir`).
+    Scratch,
 }
 
 impl Service {

@@ -12,6 +12,13 @@ pub fn check(loaded: &Loaded) -> Result<()> {
     if let Some(base) = &project.base {
         check_name(loaded, &["base"], "`base`", base)?;
     }
+    if let Some(domain) = &project.cluster_domain {
+        label::check_domain(domain).map_err(|why| {
+            Error::usage(format!("`clusterDomain` \"{domain}\" {why}"))
+                .at(loaded.place(&["clusterDomain"]))
+                .hint("for example: cluster.local")
+        })?;
+    }
     if project.services.is_empty() {
         return Err(
             Error::usage("`services` is empty, expected at least one service")

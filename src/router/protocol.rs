@@ -9,7 +9,7 @@ use crate::router::model::Protocol;
 
 /// Values of `appProtocol` in which requests can be told apart by a header: names of the convention, and those that
 /// Kubernetes defines (KEP-3726).
-const HTTP: [&str; 9] = [
+const HTTP: [&str; 8] = [
     "http",
     "http2",
     "h2c",
@@ -18,7 +18,6 @@ const HTTP: [&str; 9] = [
     "ws",
     "kubernetes.io/h2c",
     "kubernetes.io/ws",
-    "kubernetes.io/http",
 ];
 
 /// Prefixes of port names, the whole name or followed by `-`.

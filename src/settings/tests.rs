@@ -24,6 +24,15 @@ fn resolve(globals: Globals, variables: &[(&str, &str)], branch: Option<&str>) -
     Settings::resolve(&globals, &lookup, basics, loaded, branch)
 }
 
+/// The settings of a person `ann` for this `dev.yaml`.
+pub(crate) fn settings(file: &str) -> Settings {
+    let lookup = |name: &str| (name == "USER").then(|| "ann".to_owned());
+    let loaded = Loaded::parse(file, Path::new("dev.yaml")).unwrap();
+    let globals = Globals::default();
+    let basics = Basics::resolve(&globals, &lookup).unwrap();
+    Settings::resolve(&globals, &lookup, basics, loaded, None).unwrap()
+}
+
 #[test]
 fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
     let user = ("USER", "Ada.L");

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod app;
 pub mod backend;
+pub mod base;
 pub mod cluster;
 pub mod envoy;
 pub mod left_out;

@@ -43,7 +43,7 @@ pub fn from_status(attempt: &str, status: &Status) -> Error {
         Refusal::Unauthenticated => error(Kind::Cluster, "the cluster does not accept these credentials")
             .reason("Unauthenticated")
             .hint("they may have expired: log in again, then check with: kubectl auth whoami"),
-        Refusal::MissingRight => missing_right(attempt, message),
+        Refusal::MissingRight => refused_right(attempt, message),
         Refusal::RightsEscalation => error(Kind::Cluster, "it would give rights that you do not have yourself")
             .reason("RightsEscalation")
             .cause(message)
@@ -207,69 +207,98 @@ fn first_line(message: &str) -> &str {
     message.trim().lines().next().unwrap_or_default()
 }
 
-/// What the authorizer said: `pods is forbidden: User "jane" cannot list resource "pods" in API group "" in the namespace "a"`.
-#[derive(Debug, PartialEq, Eq)]
-struct Right<'a> {
-    user: &'a str,
-    verb: &'a str,
-    resource: &'a str,
-    group: &'a str,
-    namespace: Option<&'a str>,
+/// A right that somebody has not. Completes "cannot …: USER has not the right to …".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingRight {
+    /// The user, as the cluster names them.
+    pub user: String,
+    /// Such as `create`.
+    pub verb: String,
+    /// API group, empty for the core group.
+    pub group: String,
+    /// The plural name, with a subresource after a slash.
+    pub resource: String,
+    /// `None`: in the whole cluster.
+    pub namespace: Option<String>,
+    /// One object; `None`: any.
+    pub name: Option<String>,
 }
 
-impl<'a> Right<'a> {
-    fn parse(message: &'a str) -> Option<Self> {
+impl MissingRight {
+    /// What the authorizer said: `pods is forbidden: User "jane" cannot list resource "pods" in API group "" in the namespace "a"`.
+    fn parse(message: &str) -> Option<Self> {
         let quoted = |after: &str| {
             let (_, rest) = message.split_once(after)?;
-            rest.split_once('"').map(|(value, _)| value)
+            rest.split_once('"').map(|(value, _)| value.to_owned())
         };
         let (_, rest) = message.split_once("\" cannot ")?;
         let (verb, _) = rest.split_once(' ')?;
         Some(Self {
             user: quoted("User \"")?,
-            verb,
+            verb: verb.to_owned(),
             resource: quoted(" resource \"")?,
             group: quoted("in API group \"").unwrap_or_default(),
             namespace: quoted("in the namespace \""),
+            name: None,
         })
+    }
+
+    /// The resource as kubectl names it: `deployments.apps/scale`.
+    fn resource(&self) -> String {
+        if self.group.is_empty() {
+            return self.resource.clone();
+        }
+        match self.resource.split_once('/') {
+            Some((resource, subresource)) => format!("{resource}.{}/{subresource}", self.group),
+            None => format!("{}.{}", self.resource, self.group),
+        }
+    }
+
+    fn place(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("in the namespace {namespace}"),
+            None => "in the whole cluster".to_owned(),
+        }
     }
 }
 
-fn missing_right(attempt: &str, message: &str) -> Error {
-    let Some(right) = Right::parse(message) else {
-        return Error::cluster(format!("cannot {attempt}: a right is missing"))
-            .reason("MissingRight")
-            .cause(message);
-    };
-    let full = if right.group.is_empty() {
-        right.resource.to_owned()
-    } else {
-        match right.resource.split_once('/') {
-            Some((resource, subresource)) => format!("{resource}.{}/{subresource}", right.group),
-            None => format!("{}.{}", right.resource, right.group),
+impl std::fmt::Display for MissingRight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource())?;
+        if let Some(name) = &self.name {
+            write!(f, " {name}")?;
         }
+        write!(f, " {}", self.place())
+    }
+}
+
+/// The error of a right that is missing, with who can give it. `attempt` completes "cannot …".
+pub fn missing_right(attempt: &str, right: &MissingRight) -> Error {
+    let (role, binding) = match &right.namespace {
+        Some(namespace) => (format!("-n {namespace} create role"), "a RoleBinding"),
+        None => ("create clusterrole".to_owned(), "a ClusterRoleBinding"),
     };
-    let (place, role, binding) = match right.namespace {
-        Some(namespace) => (
-            format!(" in the namespace {namespace}"),
-            format!("-n {namespace} create role"),
-            "a RoleBinding",
-        ),
-        None => (
-            " in the whole cluster".to_owned(),
-            "create clusterrole".to_owned(),
-            "a ClusterRoleBinding",
-        ),
-    };
-    Error::cluster(format!(
-        "cannot {attempt}: {} has not the right to {} {full}{place}",
-        right.user, right.verb
-    ))
-    .reason("MissingRight")
-    .hint(format!(
-        "an administrator gives it with a role and {binding} for {}: kubectl {role} NAME --verb={} --resource={full}",
-        right.user, right.verb
-    ))
+    let name = right
+        .name
+        .as_ref()
+        .map_or(String::new(), |name| format!(" --resource-name={name}"));
+    let MissingRight { user, verb, .. } = right;
+    Error::cluster(format!("cannot {attempt}: {user} has not the right to {right}"))
+        .reason("MissingRight")
+        .hint(format!(
+            "an administrator gives it with a role and {binding} for {user}: kubectl {role} NAME --verb={verb} --resource={}{name}",
+            right.resource()
+        ))
+}
+
+/// The same from the words of the authorizer.
+fn refused_right(attempt: &str, message: &str) -> Error {
+    match MissingRight::parse(message) {
+        Some(right) => missing_right(attempt, &right),
+        None => Error::cluster(format!("cannot {attempt}: a right is missing"))
+            .reason("MissingRight")
+            .cause(message),
+    }
 }
 
 /// A field that another manager owns: `conflict with "kubectl-edit" using apps/v1: .spec.replicas`.

@@ -50,13 +50,42 @@ fn what_pods_refer_to_comes_before_them_and_entries_after() {
         service: "web".into(),
         needs: vec!["db".into()],
         stages: vec![vec![1], vec![0]],
+        takeover: vec![],
     };
     let db = ServiceSteps {
         service: "db".into(),
         needs: vec![],
         stages: vec![vec![3]],
+        takeover: vec![],
     };
     assert_eq!(schedule.services, [db, web]);
+}
+
+#[test]
+fn an_alias_leads_to_the_base_until_the_copy_is_ready() {
+    let alias =
+        json!({"metadata": {"labels": {"dev/alias": "true"}}, "spec": {"type": "ExternalName"}});
+    let switched = |desired: serde_json::Value, live: &serde_json::Value| {
+        let mut change = change("v1", "Service", "web", "web", Action::Update(vec![]));
+        change.desired = Some(desired);
+        change.live = Some(crate::plan::Live {
+            value: live.clone(),
+            ..Default::default()
+        });
+        let deployment =
+            super::tests::change("apps/v1", "Deployment", "web", "web", Action::Create);
+        schedule(&[change, deployment], &needs(&[("web", &[])])).unwrap()
+    };
+    let own = json!({"spec": {"selector": {"app": "web"}}});
+    let later = switched(own.clone(), &alias);
+    assert_eq!(later.services[0].takeover, [0]);
+    assert!(later.foundation.is_empty());
+    // Back at once: the base is ready.
+    let back = switched(alias.clone(), &own);
+    assert_eq!(back.foundation, [vec![0]]);
+    // Pods of a StatefulSet find each other by its Service before they are ready.
+    let headless = switched(json!({"spec": {"clusterIP": "None"}}), &alias);
+    assert_eq!(headless.foundation, [vec![0]]);
 }
 
 #[test]

@@ -1,0 +1,231 @@
+//! What the routers of a base have taken over, read through the API server's proxy: it takes no more than the right to
+//! `services/proxy` of `dev-router:status`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::Request;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::Cluster;
+use crate::cluster::access::Right;
+use crate::cluster::base::ROUTER;
+use crate::cluster::request::Failure;
+use crate::error::{Error, Result};
+
+/// The port of the routers' Service that tells their state.
+const PORT: &str = "status";
+/// How long one request may be kept waiting by the routers, in seconds; less than the API server's own limit.
+const HANG: u64 = 20;
+/// The pause between two questions that were answered at once.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// One router pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct RouterPod {
+    /// Its name.
+    pub pod: String,
+    /// Whether it has seen the cluster's objects.
+    pub synced: bool,
+    /// What Envoy has acknowledged, by service of the base.
+    pub acked: BTreeMap<String, AckedService>,
+    /// What is wrong with it.
+    pub errors: Vec<String>,
+}
+
+/// What Envoy has acknowledged of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct AckedService {
+    /// By port of the Service.
+    pub ports: BTreeMap<String, AckedPort>,
+}
+
+/// What Envoy has acknowledged of a port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct AckedPort {
+    /// The environments that override it, with how many ready endpoints each has.
+    pub envs: BTreeMap<String, usize>,
+}
+
+/// The state of all routers of a base.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouterStatus {
+    /// Every router pod.
+    pub pods: Vec<RouterPod>,
+}
+
+impl RouterStatus {
+    /// Reads the routers' answer: a list of pods, or an object that holds one.
+    pub fn read(answer: Value) -> Option<Self> {
+        let list = match answer {
+            Value::Array(_) => answer,
+            Value::Object(mut object) => match object.shift_remove("pods") {
+                Some(pods) => pods,
+                None => Value::Array(vec![Value::Object(object)]),
+            },
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
+        };
+        let pods = serde_json::from_value(list).ok()?;
+        Some(Self { pods })
+    }
+
+    /// Whether every router pod leads this environment's requests for the service to a ready version of its own.
+    pub fn leads(&self, service: &str, env: &str) -> bool {
+        let leads = |pod: &RouterPod| {
+            pod.acked.get(service).is_some_and(|acked| {
+                let mut ports = acked.ports.values();
+                ports.any(|port| port.envs.get(env).is_some_and(|ready| *ready > 0))
+            })
+        };
+        !self.pods.is_empty() && self.pods.iter().all(leads)
+    }
+
+    /// What the pods say is wrong, each line once.
+    pub fn errors(&self) -> Vec<String> {
+        let mut errors: Vec<String> = Vec::new();
+        for pod in &self.pods {
+            let mut said: Vec<String> = pod
+                .errors
+                .iter()
+                .map(|error| format!("{}: {error}", pod.pod))
+                .collect();
+            if !pod.synced {
+                said.push(format!("{}: has not read the cluster yet", pod.pod));
+            }
+            errors.extend(said);
+        }
+        errors
+    }
+}
+
+/// Why the routers' state is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// The right to ask is missing.
+    NoRight(Error),
+    /// No router answers.
+    NoAnswer(Error),
+}
+
+/// The right to ask the routers of a base.
+pub fn status_right(base: &str) -> Right {
+    Right::core("get", "services/proxy", base).named(&format!("{ROUTER}:{PORT}"))
+}
+
+impl Cluster {
+    /// The state of a base's routers. `hang`: they may keep the answer until this service and environment are led.
+    pub async fn router_status(
+        &self,
+        base: &str,
+        hang: Option<(&str, &str)>,
+    ) -> Result<RouterStatus, Unknown> {
+        let wait = hang.map_or(String::new(), |(service, env)| {
+            format!("?service={service}&env={env}&wait={HANG}")
+        });
+        let path =
+            format!("/api/v1/namespaces/{base}/services/{ROUTER}:{PORT}/proxy/v1/status{wait}");
+        let attempt = format!("ask the routers of {base} what they serve");
+        match self
+            .try_send::<Value>(Request::get(path).body(Vec::new()))
+            .await
+        {
+            Ok(answer) => RouterStatus::read(answer).ok_or_else(|| {
+                Unknown::NoAnswer(
+                    Error::failed(format!(
+                        "cannot {attempt}: the answer is not what was expected"
+                    ))
+                    .reason("UnexpectedAnswer")
+                    .hint("are the routers of another version than this dev?"),
+                )
+            }),
+            Err(failure) if failure.is_forbidden() => {
+                Err(Unknown::NoRight(self.explain_failure(&attempt, &failure)))
+            }
+            // Kept until its time was up: no answer that counts, so the state itself is asked for.
+            Err(Failure::Kube(kube::Error::Api(status)))
+                if status.code == 504 && hang.is_some() =>
+            {
+                Box::pin(self.router_status(base, None)).await
+            }
+            Err(failure) => Err(Unknown::NoAnswer(self.explain_failure(&attempt, &failure))),
+        }
+    }
+
+    /// Waits until every router pod leads these services' requests to the environment. Gives the services that are not led when the
+    /// time is up, with the last state.
+    ///
+    /// A router that does not answer may be starting: it is asked again until the time is up.
+    pub async fn await_routes(
+        &self,
+        base: &str,
+        env: &str,
+        services: &[String],
+        timeout: Duration,
+    ) -> Result<(Vec<String>, RouterStatus), Unknown> {
+        let deadline = Instant::now() + timeout;
+        let mut status = self.router_status(base, None).await;
+        loop {
+            let late = Instant::now() >= deadline;
+            let next = match &status {
+                Ok(status) => {
+                    let left: Vec<String> = services
+                        .iter()
+                        .filter(|service| !status.leads(service, env))
+                        .cloned()
+                        .collect();
+                    match left.first() {
+                        Some(next) if !late => next.clone(),
+                        _ => return Ok((left, status.clone())),
+                    }
+                }
+                Err(Unknown::NoRight(_)) => return Err(status.expect_err("matched above")),
+                Err(Unknown::NoAnswer(_)) if late => return Err(status.expect_err("matched above")),
+                Err(Unknown::NoAnswer(_)) => services.first().cloned().unwrap_or_default(),
+            };
+            let asked = Instant::now();
+            let hang = Some((next.as_str(), env));
+            status = match tokio::time::timeout_at(deadline, self.router_status(base, hang)).await {
+                Ok(status) => status,
+                Err(_) => self.router_status(base, None).await,
+            };
+            if asked.elapsed() < PAUSE {
+                sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now()))).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(name: &str, envs: Value) -> Value {
+        json!({"pod": name, "synced": true, "errors": [],
+            "acked": {"reviews": {"ports": {"9080": {"listener": 20001, "envs": envs}}}}})
+    }
+
+    #[test]
+    fn every_pod_must_lead_to_something_ready() {
+        let read = |value: Value| RouterStatus::read(value).unwrap();
+        let both = json!([pod("a", json!({"ann": 1})), pod("b", json!({"ann": 2}))]);
+        assert!(read(both.clone()).leads("reviews", "ann"));
+        assert!(read(json!({ "pods": both })).leads("reviews", "ann"));
+        assert!(
+            !read(json!([pod("a", json!({"ann": 1})), pod("b", json!({}))]))
+                .leads("reviews", "ann")
+        );
+        assert!(!read(json!([pod("a", json!({"ann": 0}))])).leads("reviews", "ann"));
+        assert!(!read(json!([pod("a", json!({"ann": 1}))])).leads("ratings", "ann"));
+        assert!(
+            !read(json!([])).leads("reviews", "ann"),
+            "no router is no proof"
+        );
+        assert_eq!(RouterStatus::read(json!("no")), None);
+    }
+}

@@ -1,0 +1,507 @@
+//! What a copy needs of the base and no manifest makes: ConfigMaps are brought along, Secrets where the base shares them, accounts are
+//! made plain, and for claims `dev.yaml` has to say what the copy gets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::try_join_all;
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::cluster::base::Base;
+use crate::environment::Scope;
+use crate::error::{Error, Result};
+use crate::manifest::labels;
+use crate::manifest::transform::Expected;
+use crate::manifest::{Manifest, ObjectKey, Origin, Skipped, live, walk};
+use crate::project::Claim;
+use crate::settings::Settings;
+
+/// Kind and name.
+type Wanted = (String, String);
+
+/// What was brought along.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Brought {
+    /// The objects, as they are in the base; each says who needs it.
+    pub objects: Vec<Manifest>,
+    /// What should be said about them.
+    pub said: Vec<String>,
+}
+
+/// What was read for the decision.
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    /// Objects of the base; absent: not read, `None`: not there.
+    base: BTreeMap<Wanted, Option<Value>>,
+    /// Objects of the environment that a person put there.
+    here: BTreeSet<Wanted>,
+}
+
+/// Reads and decides what is brought along for these references.
+///
+/// # Errors
+/// Every Secret that the base does not share, and every claim without a choice, in one error. Nothing was written.
+pub async fn bring(
+    settings: &Settings,
+    scope: &Scope,
+    base: &Base,
+    cluster: &Cluster,
+    expected: &[Expected],
+) -> Result<Brought> {
+    let wanted = by_object(expected);
+    let choices = choices(settings, expected);
+    let here = read_here(scope, cluster, &wanted).await?;
+    let to_read = wanted.iter().filter(|(wanted, _)| {
+        !here.contains(*wanted)
+            && match wanted.0.as_str() {
+                "ConfigMap" => true,
+                "Secret" => is_shared(base, &wanted.1),
+                "PersistentVolumeClaim" => choices.contains_key(&wanted.1),
+                _ => false,
+            }
+    });
+    let reads = to_read.map(async |(wanted, needing)| {
+        let (kind, name) = wanted;
+        let attempt = format!(
+            "read the {kind} {name} of the base {}, which {} needs",
+            base.name,
+            join(needing)
+        );
+        let found = cluster.read_core(&base.name, kind, name, &attempt).await?;
+        Ok::<_, Error>((wanted.clone(), found))
+    });
+    let facts = Facts {
+        base: try_join_all(reads).await?.into_iter().collect(),
+        here,
+    };
+    decide(settings, &scope.namespace, base, &wanted, &choices, &facts)
+}
+
+fn by_object(expected: &[Expected]) -> BTreeMap<Wanted, BTreeSet<String>> {
+    let mut wanted: BTreeMap<Wanted, BTreeSet<String>> = BTreeMap::new();
+    for one in expected {
+        let services = wanted
+            .entry((one.kind.clone(), one.name.clone()))
+            .or_default();
+        services.insert(one.service.clone());
+    }
+    wanted
+}
+
+/// What `dev.yaml` says of claims, for the services that need them.
+fn choices(settings: &Settings, expected: &[Expected]) -> BTreeMap<String, Claim> {
+    let services = &settings.project.project.services;
+    let claims = expected
+        .iter()
+        .filter(|one| one.kind == "PersistentVolumeClaim");
+    claims
+        .filter_map(|one| {
+            Some((
+                one.name.clone(),
+                *services.get(&one.service)?.claims.get(&one.name)?,
+            ))
+        })
+        .collect()
+}
+
+/// Secrets and claims of the environment that somebody else put there: they are used as they are, and nothing has to be shared.
+async fn read_here(
+    scope: &Scope,
+    cluster: &Cluster,
+    wanted: &BTreeMap<Wanted, BTreeSet<String>>,
+) -> Result<BTreeSet<Wanted>> {
+    let asked = wanted
+        .keys()
+        .filter(|(kind, _)| matches!(kind.as_str(), "Secret" | "PersistentVolumeClaim"));
+    let reads = asked.map(async |wanted| {
+        let (kind, name) = wanted;
+        let attempt = format!(
+            "see whether the {kind} {name} is in {} already",
+            scope.namespace
+        );
+        let found = cluster
+            .read_core(&scope.namespace, kind, name, &attempt)
+            .await?;
+        let ours = |object: &Value| {
+            object["metadata"]["annotations"]
+                .get(labels::NEEDED_BY)
+                .is_some()
+        };
+        Ok::<_, Error>(found.filter(|object| !ours(object)).map(|_| wanted.clone()))
+    });
+    Ok(try_join_all(reads).await?.into_iter().flatten().collect())
+}
+
+fn is_shared(base: &Base, name: &str) -> bool {
+    let admission = base.admission.as_ref();
+    admission.is_some_and(|admission| admission.secrets.contains(name))
+}
+
+fn decide(
+    settings: &Settings,
+    namespace: &str,
+    base: &Base,
+    wanted: &BTreeMap<Wanted, BTreeSet<String>>,
+    choices: &BTreeMap<String, Claim>,
+    facts: &Facts,
+) -> Result<Brought> {
+    let mut brought = Brought::default();
+    let mut errors = Vec::new();
+    for (wanted, needing) in wanted {
+        if facts.here.contains(wanted) {
+            continue;
+        }
+        let (kind, name) = (wanted.0.as_str(), wanted.1.as_str());
+        let found = facts.base.get(wanted).and_then(Option::as_ref);
+        let who = join(needing);
+        let said = match kind {
+            "ServiceAccount" => {
+                let plain = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}});
+                brought.objects.push(for_the_copies(plain, needing));
+                format!(
+                    "{who}: ServiceAccount {name} is made plain, without the roles that it has in {}",
+                    base.name
+                )
+            }
+            "Secret" if !is_shared(base, name) => {
+                errors.push(not_shared(name, &who, base, namespace));
+                continue;
+            }
+            "PersistentVolumeClaim" if !choices.contains_key(name) => {
+                errors.push(no_choice(name, needing, settings, base));
+                continue;
+            }
+            _ => {
+                let Some(found) = found else {
+                    // The pod waits for it, and says so; the environment may be given it by other means.
+                    brought.said.push(format!(
+                        "{who} needs the {kind} {name}, which is neither in the manifests nor in {}: it must be in {namespace}",
+                        base.name
+                    ));
+                    continue;
+                };
+                let mut copy = found.clone();
+                live::clean(&mut copy);
+                if copy["spec"].is_object() {
+                    unbind(&mut copy);
+                }
+                brought.objects.push(for_the_copies(copy, needing));
+                match kind {
+                    "PersistentVolumeClaim" => format!(
+                        "{who}: PersistentVolumeClaim {name} is made empty, like that of {}",
+                        base.name
+                    ),
+                    _ => format!("{who}: {kind} {name} is copied from {}", base.name),
+                }
+            }
+        };
+        brought.said.push(said);
+    }
+    let mut errors = errors.into_iter();
+    match errors.next() {
+        None => Ok(brought),
+        Some(first) => Err(errors.fold(first, |error, other| {
+            let hints = other.hints().to_vec();
+            let error = error.cause(format!("also: {other}"));
+            hints.into_iter().fold(error, Error::hint)
+        })),
+    }
+}
+
+/// The environment's stamp is added with those of all other objects.
+fn for_the_copies(value: Value, needing: &BTreeSet<String>) -> Manifest {
+    let mut manifest = Manifest {
+        value,
+        // It belongs to no single service: others may come to need it.
+        origin: Origin::default(),
+    };
+    let needing: Vec<&str> = needing.iter().map(String::as_str).collect();
+    manifest.set_annotation(labels::NEEDED_BY, &needing.join(","));
+    manifest
+}
+
+/// A copy of a claim asks for a volume; it has none yet.
+fn unbind(claim: &mut Value) {
+    if let Some(spec) = claim["spec"].as_object_mut() {
+        for field in ["volumeName", "dataSource", "dataSourceRef"] {
+            spec.shift_remove(field);
+        }
+    }
+}
+
+fn not_shared(name: &str, who: &str, base: &Base, namespace: &str) -> Error {
+    let mut shared: BTreeSet<&str> = base
+        .admission
+        .iter()
+        .flat_map(|admission| admission.secrets.iter().map(String::as_str))
+        .collect();
+    shared.insert(name);
+    let patch = json!({"data": {"secrets": json!(shared).to_string()}});
+    let map = labels::ADMISSION;
+    let how = match &base.admission {
+        Some(_) => format!(
+            "kubectl -n {} patch configmap {map} --type merge -p '{patch}'",
+            base.name
+        ),
+        None => format!(
+            "kubectl -n {} create configmap {map} --from-literal=secrets='{}'",
+            base.name,
+            json!(shared)
+        ),
+    };
+    Error::cluster(format!(
+        "{who} needs the Secret {name}, which the base {} does not share",
+        base.name
+    ))
+    .reason("SecretNotShared")
+    .hint(format!("who may write in {} shares it by its name: {how}", base.name))
+    .hint(format!(
+        "or put one of that name into the environment: kubectl -n {namespace} create secret generic {name} …"
+    ))
+}
+
+fn no_choice(name: &str, needing: &BTreeSet<String>, settings: &Settings, base: &Base) -> Error {
+    let who = join(needing);
+    let service = needing.first().map_or("", String::as_str);
+    Error::usage(format!(
+        "{who} needs the PersistentVolumeClaim {name} of the base {}, which pods of another namespace cannot use",
+        base.name
+    ))
+    .reason("ClaimNotChosen")
+    .at(settings.project.place(&["services", service]))
+    .hint(format!(
+        "say what the copy gets: `claims: {{{name}: empty}}`, a claim like it without its data, or `claims: {{{name}: scratch}}`, a directory that goes with the pod"
+    ))
+}
+
+fn join(names: &BTreeSet<String>) -> String {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names.join(" and ")
+}
+
+/// Replaces the claims of a service that `dev.yaml` gives a directory of the pod's own.
+pub fn use_scratch(objects: &mut [Manifest], claims: &BTreeMap<String, Claim>) {
+    if !claims.values().any(|claim| *claim == Claim::Scratch) {
+        return;
+    }
+    for object in objects {
+        let key = object.key();
+        let Some(template) = walk::pod_template(key.group(), &key.kind) else {
+            continue;
+        };
+        let path = match template {
+            "" => "spec.volumes[]".to_owned(),
+            template => format!("{template}.spec.volumes[]"),
+        };
+        walk::maps(&mut object.value, &path, &mut |volume| {
+            let claim = volume.get("persistentVolumeClaim");
+            let name = claim.and_then(|claim| claim["claimName"].as_str());
+            if name.is_some_and(|name| claims.get(name) == Some(&Claim::Scratch)) {
+                volume.shift_remove("persistentVolumeClaim");
+                volume.insert("emptyDir".to_owned(), json!({}));
+            }
+        });
+    }
+}
+
+/// Leaves out of a copy of what runs in the base what is only brought along by the rules above, so that it is found missing.
+pub fn without_followed(manifests: Vec<Manifest>) -> (Vec<Manifest>, Vec<Skipped>) {
+    let mut skipped = Vec::new();
+    let kept = manifests
+        .into_iter()
+        .filter(|manifest| {
+            let key = manifest.key();
+            if is_role(&key) {
+                skipped.push(Skipped {
+                    service: manifest.origin.service.clone(),
+                    key: key.clone(),
+                    reason: "a copy beside a base has a plain account".to_owned(),
+                });
+            }
+            let brought = key.group().is_empty()
+                && matches!(
+                    key.kind.as_str(),
+                    "ConfigMap" | "Secret" | "ServiceAccount" | "PersistentVolumeClaim"
+                );
+            !brought && !is_role(&key)
+        })
+        .collect();
+    (kept, skipped)
+}
+
+fn is_role(key: &ObjectKey) -> bool {
+    key.group() == "rbac.authorization.k8s.io"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::admission::Admission;
+    use crate::settings::tests::settings;
+
+    fn base(shared: Option<&[&str]>) -> Base {
+        let admission = shared.map(|names| Admission {
+            secrets: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..Admission::default()
+        });
+        Base {
+            name: "shop".into(),
+            admission,
+            ..Base::default()
+        }
+    }
+
+    fn run(
+        yaml: &str,
+        base: &Base,
+        expected: &[(&str, &str, &str)],
+        facts: &Facts,
+    ) -> Result<Brought> {
+        let settings = settings(yaml);
+        let expected: Vec<Expected> = expected
+            .iter()
+            .map(|(service, kind, name)| Expected {
+                service: (*service).into(),
+                kind: (*kind).into(),
+                name: (*name).into(),
+            })
+            .collect();
+        let choices = choices(&settings, &expected);
+        decide(
+            &settings,
+            "shop-ann",
+            base,
+            &by_object(&expected),
+            &choices,
+            facts,
+        )
+    }
+
+    const PLAIN: &str =
+        "app: shop\nbase: shop\nservices:\n  reviews: {manifests: r}\n  web: {manifests: w}\n";
+
+    fn there(kind: &str, name: &str, value: Value) -> Facts {
+        let mut facts = Facts::default();
+        facts.base.insert((kind.into(), name.into()), Some(value));
+        facts
+    }
+
+    #[test]
+    fn a_config_map_comes_along_clean_and_says_who_needs_it() {
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"},
+            "metadata": {"name": "shared", "namespace": "shop", "uid": "1", "labels": {"app.kubernetes.io/managed-by": "Helm"}}});
+        let facts = there("ConfigMap", "shared", map);
+        let expected = [
+            ("reviews", "ConfigMap", "shared"),
+            ("web", "ConfigMap", "shared"),
+        ];
+        let brought = run(PLAIN, &base(None), &expected, &facts).unwrap();
+        assert_eq!(
+            brought.objects[0].value,
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"},
+                "metadata": {"name": "shared", "annotations": {"dev/needed-by": "reviews,web"}}})
+        );
+        assert_eq!(
+            brought.said,
+            ["reviews and web: ConfigMap shared is copied from shop"]
+        );
+        let gone = run(PLAIN, &base(None), &expected[..1], &Facts::default()).unwrap();
+        assert!(gone.objects.is_empty() && gone.said[0].contains("must be in shop-ann"));
+    }
+
+    #[test]
+    fn a_secret_that_is_not_shared_is_named_with_who_can_share_it() {
+        let expected = [("reviews", "Secret", "db"), ("web", "Secret", "key")];
+        let error = run(PLAIN, &base(Some(&["other"])), &expected, &Facts::default()).unwrap_err();
+        assert_eq!(error.reason_code(), Some("SecretNotShared"));
+        assert!(
+            error.message().contains("reviews needs the Secret db"),
+            "{error}"
+        );
+        assert!(
+            error.causes()[0].contains("web needs the Secret key"),
+            "{error:?}"
+        );
+        assert!(
+            error.hints()[0].contains(r#"kubectl -n shop patch configmap dev-admission --type merge -p '{"data":{"secrets":"[\"db\",\"other\"]"}}'"#),
+            "{error:?}"
+        );
+        let mut facts = Facts::default();
+        facts.here.insert(("Secret".into(), "db".into()));
+        let by_hand = run(PLAIN, &base(None), &expected[..1], &facts).unwrap();
+        assert!(
+            by_hand.objects.is_empty(),
+            "one that is there already is used"
+        );
+
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "data": {"a": "eA=="}});
+        let facts = there("Secret", "db", secret);
+        let shared = run(PLAIN, &base(Some(&["db"])), &expected[..1], &facts).unwrap();
+        assert_eq!(shared.objects[0].value["data"], json!({"a": "eA=="}));
+    }
+
+    #[test]
+    fn a_claim_is_never_taken_over_silently() {
+        let expected = [("reviews", "PersistentVolumeClaim", "data")];
+        let error = run(PLAIN, &base(None), &expected, &Facts::default()).unwrap_err();
+        assert_eq!(error.reason_code(), Some("ClaimNotChosen"));
+        assert_eq!(error.place().and_then(|place| place.line), Some(4));
+
+        let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "volumeName": "pv-1", "resources": {"requests": {"storage": "1Gi"}}}});
+        let chosen =
+            "app: shop\nbase: shop\nservices:\n  reviews: {manifests: r, claims: {data: empty}}\n";
+        let brought = run(
+            chosen,
+            &base(None),
+            &expected,
+            &there("PersistentVolumeClaim", "data", claim),
+        )
+        .unwrap();
+        assert_eq!(
+            brought.objects[0].value["spec"],
+            json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}})
+        );
+    }
+
+    #[test]
+    fn a_scratch_claim_becomes_a_directory_of_the_pod() {
+        let volumes = json!([{"name": "a", "persistentVolumeClaim": {"claimName": "data"}},
+            {"name": "b", "persistentVolumeClaim": {"claimName": "other"}}]);
+        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"},
+            "spec": {"template": {"spec": {"volumes": volumes}}}});
+        let mut objects = [Manifest {
+            value: deployment,
+            origin: Origin::default(),
+        }];
+        use_scratch(
+            &mut objects,
+            &BTreeMap::from([("data".to_owned(), Claim::Scratch)]),
+        );
+        let volumes = &objects[0].value["spec"]["template"]["spec"]["volumes"];
+        assert_eq!(volumes[0], json!({"name": "a", "emptyDir": {}}));
+        assert!(volumes[1].get("persistentVolumeClaim").is_some());
+    }
+
+    #[test]
+    fn accounts_are_plain() {
+        let expected = [("reviews", "ServiceAccount", "reviews")];
+        let brought = run(PLAIN, &base(None), &expected, &Facts::default()).unwrap();
+        assert_eq!(brought.objects[0].kind(), "ServiceAccount");
+        assert!(
+            brought.said[0].contains("without the roles"),
+            "{:?}",
+            brought.said
+        );
+        let role = |kind: &str, api: &str| Manifest {
+            value: json!({"apiVersion": api, "kind": kind, "metadata": {"name": "x"}}),
+            origin: Origin::default(),
+        };
+        let (kept, skipped) = without_followed(vec![
+            role("Role", "rbac.authorization.k8s.io/v1"),
+            role("Secret", "v1"),
+            role("Service", "v1"),
+        ]);
+        assert_eq!((kept.len(), skipped.len()), (1, 1));
+    }
+}

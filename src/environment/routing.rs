@@ -1,0 +1,427 @@
+//! Which requests of the base reach an overlay's copies: whether the base admits the environment, and whether its routers have taken
+//! the copies over.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Service;
+use serde::Serialize;
+
+use super::{Scope, overlay};
+use crate::cluster::Cluster;
+use crate::cluster::access;
+use crate::cluster::base::{Admitted, Base, admission_right};
+use crate::cluster::router_status::Unknown;
+use crate::cluster::url::Exposed;
+use crate::error::{Error, Result};
+use crate::manifest::labels;
+use crate::ui::Ui;
+
+/// How requests of the base reach an environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "camelCase")]
+pub enum Routing {
+    /// Every router leads requests with this header to the copies.
+    Routed {
+        /// The value of the header.
+        env: String,
+    },
+    /// The base admits the environment; whether its routers have taken it over is not known.
+    Unconfirmed {
+        /// The value of the header.
+        env: String,
+        /// Why it is not known.
+        why: String,
+    },
+    /// Some routers do not lead to all copies.
+    Late {
+        /// The value of the header.
+        env: String,
+        /// The services that are not led.
+        services: Vec<String>,
+        /// What the routers say.
+        errors: Vec<String>,
+    },
+    /// The base does not admit the environment.
+    NotAdmitted {
+        /// The namespace that has the environment's name already, if one has.
+        taken_by: Option<String>,
+    },
+    /// The base has no routers.
+    NoRouter,
+}
+
+impl Routing {
+    /// The header by which requests reach this copy, where they do.
+    pub fn header(&self, service: &str) -> Option<String> {
+        match self {
+            Self::Routed { env } | Self::Unconfirmed { env, .. } => Some(header(env)),
+            Self::Late { env, services, .. } => {
+                (!services.iter().any(|late| late == service)).then(|| header(env))
+            }
+            Self::NotAdmitted { .. } | Self::NoRouter => None,
+        }
+    }
+
+    /// What should be said about it, without a full stop; nothing where all is as it should be.
+    pub fn remark(&self, base: &str, namespace: &str) -> Option<String> {
+        match self {
+            Self::Routed { .. } => None,
+            Self::Unconfirmed { env, why } => Some(format!(
+                "whether requests with {} reach {namespace} is not known: {why}",
+                header(env)
+            )),
+            Self::Late {
+                env,
+                services,
+                errors,
+            } => {
+                let mut text = format!(
+                    "requests with {} do not reach {} of {namespace} yet",
+                    header(env),
+                    services.join(", ")
+                );
+                for error in errors {
+                    text.push_str(&format!("\n    {error}"));
+                }
+                Some(text)
+            }
+            Self::NotAdmitted { taken_by: None } => Some(format!(
+                "no request to {base} reaches {namespace}: {base} does not admit it. The copies answer inside {namespace}"
+            )),
+            Self::NotAdmitted {
+                taken_by: Some(other),
+            } => Some(format!(
+                "no request to {base} reaches {namespace}: the namespace {other} has its name there. The copies answer inside {namespace}"
+            )),
+            Self::NoRouter => Some(format!(
+                "no request to {base} reaches {namespace}: {base} has no routers (dev router install). The copies answer inside {namespace}"
+            )),
+        }
+    }
+
+    /// The failure that it is where requests were to be routed.
+    pub fn failure(&self, base: &str, namespace: &str, env: &str) -> Option<Error> {
+        let message = self.remark(base, namespace)?;
+        match self {
+            Self::Routed { .. } | Self::Unconfirmed { .. } | Self::NoRouter => None,
+            Self::NotAdmitted { taken_by: None } => Some(
+                Error::not_ready(message)
+                    .reason("NotAdmitted")
+                    .hint(format!(
+                        "who may write in {base} admits it: dev router admit {namespace} --base {base}"
+                    ))
+                    .hint("--no-wait is content without it"),
+            ),
+            Self::NotAdmitted { taken_by: Some(_) } => Some(
+                Error::not_ready(message)
+                    .reason("NotAdmitted")
+                    .hint(format!("another name for the environment than \"{env}\" helps: --env NAME")),
+            ),
+            Self::Late { .. } => Some(
+                Error::not_ready(message)
+                    .reason("NotRouted")
+                    .hint(format!("dev router status --base {base} shows what the routers wait for; --timeout waits longer")),
+            ),
+        }
+    }
+}
+
+/// What an overlay borrows, and how requests reach its copies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Overlay {
+    /// The base's namespace.
+    pub base: String,
+    /// The Services that lead to the base.
+    pub borrowed: Vec<String>,
+    /// How requests of the base reach the copies.
+    pub routing: Routing,
+    /// The copies that have a Service in the base, which requests could reach.
+    #[serde(skip)]
+    routable: Vec<String>,
+}
+
+impl Overlay {
+    /// Looks at an overlay, after waiting at most this long until its copies are reached.
+    pub async fn look(
+        base: &Base,
+        scope: &Scope,
+        exposed: &Exposed,
+        cluster: &Cluster,
+        timeout: Duration,
+    ) -> Self {
+        let names: BTreeSet<&str> = overlay::borrowable(base)
+            .filter_map(|service| service["metadata"]["name"].as_str())
+            .collect();
+        let copied = exposed
+            .services
+            .iter()
+            .filter(|service| !is_borrowed(service));
+        let routable: Vec<String> = copied
+            .filter_map(|service| service.metadata.name.clone())
+            .filter(|name| names.contains(name.as_str()))
+            .collect();
+        let (namespace, env) = (&scope.namespace, &scope.stamp.env);
+        Self {
+            base: base.name.clone(),
+            borrowed: borrowed(exposed),
+            routing: follow(base, namespace, env, &routable, cluster, timeout).await,
+            routable,
+        }
+    }
+
+    /// Looks at the overlay that is there; `None` where nothing is borrowed. What may not be read of the base is left out.
+    pub async fn seen(scope: &Scope, exposed: &Exposed, cluster: &Cluster) -> Option<Self> {
+        let mut aliases = exposed
+            .services
+            .iter()
+            .filter(|service| is_borrowed(service));
+        let marks = aliases.next()?.metadata.labels.as_ref()?;
+        let name = marks.get(labels::BASE)?;
+        let base = match cluster.read_base(name).await {
+            Ok(base) => base,
+            Err(error) => {
+                return Some(Self {
+                    base: name.clone(),
+                    borrowed: borrowed(exposed),
+                    routing: Routing::Unconfirmed {
+                        env: scope.stamp.env.clone(),
+                        why: error.to_string(),
+                    },
+                    routable: Vec::new(),
+                });
+            }
+        };
+        Some(Self::look(&base, scope, exposed, cluster, Duration::ZERO).await)
+    }
+
+    /// The header by which requests to the base reach this service of `dev.yaml`.
+    pub fn header(&self, service: &str, exposed: &Exposed) -> Option<String> {
+        let label = |one: &Service, key: &str| one.metadata.labels.as_ref()?.get(key).cloned();
+        let mut own = exposed.services.iter().filter(|one| {
+            label(one, labels::SERVICE).as_deref() == Some(service) && !is_borrowed(one)
+        });
+        own.find_map(|one| {
+            let name = one.metadata.name.as_ref()?;
+            let routable = self.routable.contains(name);
+            routable.then(|| self.routing.header(name)).flatten()
+        })
+    }
+}
+
+fn borrowed(exposed: &Exposed) -> Vec<String> {
+    let aliases = exposed
+        .services
+        .iter()
+        .filter(|service| is_borrowed(service));
+    aliases
+        .filter_map(|service| service.metadata.name.clone())
+        .collect()
+}
+
+/// Whether a Service only leads to the base.
+pub fn is_borrowed(service: &Service) -> bool {
+    let marks = service.metadata.labels.as_ref();
+    let external = service.spec.as_ref().and_then(|spec| spec.type_.as_deref());
+    marks.is_some_and(|marks| marks.get(labels::ALIAS).is_some_and(|mark| mark == "true"))
+        && external == Some("ExternalName")
+}
+
+fn header(env: &str) -> String {
+    format!("baggage: dev-env={env}")
+}
+
+/// Whether and how the base admits the environment; the person is asked where they may admit it themselves. `yes`: they said so already.
+pub async fn admit(
+    base: &mut Base,
+    scope: &Scope,
+    cluster: &Cluster,
+    yes: bool,
+    ui: &Ui,
+) -> Result<()> {
+    let (namespace, env) = (scope.namespace.as_str(), scope.stamp.env.as_str());
+    let taken = taken_by(base, namespace, env).is_some();
+    if base.admission.is_none() || taken || base.env_of(namespace).is_some() {
+        return Ok(());
+    }
+    if !access::allowed(cluster, &admission_right(&base.name)).await? {
+        return Ok(());
+    }
+    let question = format!(
+        "Let requests to {} with {} reach {namespace}? [y/N]",
+        base.name,
+        header(env)
+    );
+    let agreed = yes || (ui.can_ask() && is_yes(&ask(ui, question).await?));
+    if !agreed {
+        return Ok(());
+    }
+    if cluster
+        .admit_environment(&base.name, namespace, env)
+        .await?
+        == Admitted::Added
+    {
+        ui.note(format!("{} admits {namespace} as \"{env}\" now", base.name));
+    }
+    *base = cluster.read_base(&base.name).await?;
+    Ok(())
+}
+
+/// Says what is left of an environment in its base, and takes it away where its namespace is gone and the person may: whoever makes
+/// a namespace of that name next would get its requests.
+pub async fn dismiss(
+    base: &str,
+    namespace: &str,
+    gone: bool,
+    cluster: &Cluster,
+    ui: &Ui,
+) -> Result<()> {
+    let found = match cluster.read_base(base).await {
+        Ok(found) => found,
+        // It was removed all the same.
+        Err(error) => {
+            ui.detail(error.to_string());
+            return Ok(());
+        }
+    };
+    let Some(env) = found.env_of(namespace) else {
+        return Ok(());
+    };
+    if gone && access::allowed(cluster, &admission_right(base)).await? {
+        cluster.dismiss_environment(base, namespace).await?;
+        ui.note(format!(
+            "{base} does not admit {namespace} as \"{env}\" any more"
+        ));
+    } else {
+        ui.note(format!("{base} still admits {namespace} as \"{env}\""));
+    }
+    Ok(())
+}
+
+async fn ask(ui: &Ui, question: String) -> Result<String> {
+    let ui = ui.clone();
+    // Ctrl-C has to be heard while the terminal is read.
+    tokio::task::spawn_blocking(move || ui.ask(&question))
+        .await
+        .map_err(|_| Error::interrupted())?
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+/// The other namespace that the base knows by this environment's name.
+fn taken_by(base: &Base, namespace: &str, env: &str) -> Option<String> {
+    let admission = base.admission.as_ref()?;
+    let other = admission
+        .environments
+        .iter()
+        .find(|entry| entry.env == env)?;
+    (other.namespace != namespace).then(|| other.namespace.clone())
+}
+
+/// How requests reach the copies of these Services of the base, after waiting until they do. No time: only a look.
+pub async fn follow(
+    base: &Base,
+    namespace: &str,
+    env: &str,
+    copies: &[String],
+    cluster: &Cluster,
+    timeout: Duration,
+) -> Routing {
+    if !base.has_router() {
+        return Routing::NoRouter;
+    }
+    let Some(env) = base.env_of(namespace).map(str::to_owned) else {
+        return Routing::NotAdmitted {
+            taken_by: taken_by(base, namespace, env),
+        };
+    };
+    match cluster
+        .await_routes(&base.name, &env, copies, timeout)
+        .await
+    {
+        Ok((late, _)) if late.is_empty() => Routing::Routed { env },
+        Ok((services, status)) => Routing::Late {
+            env,
+            services,
+            errors: status.errors(),
+        },
+        Err(Unknown::NoRight(error)) => Routing::Unconfirmed {
+            env,
+            why: error.to_string(),
+        },
+        Err(Unknown::NoAnswer(error)) => Routing::Late {
+            env,
+            services: copies.to_vec(),
+            errors: vec![error.to_string()],
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::admission::{Admission, Admitted as Entry};
+
+    fn base(entries: &[(&str, &str)]) -> Base {
+        let environments = entries.iter().map(|(namespace, env)| Entry {
+            namespace: (*namespace).into(),
+            env: (*env).into(),
+        });
+        Base {
+            name: "shop".into(),
+            admission: Some(Admission {
+                environments: environments.collect(),
+                ..Admission::default()
+            }),
+            ..Base::default()
+        }
+    }
+
+    #[test]
+    fn the_first_namespace_with_a_name_has_it() {
+        let base = base(&[("shop-ann", "ann")]);
+        assert_eq!(taken_by(&base, "shop-ann", "ann"), None);
+        assert_eq!(
+            taken_by(&base, "mallory", "ann").as_deref(),
+            Some("shop-ann")
+        );
+        assert_eq!(taken_by(&base, "shop-bob", "bob"), None);
+    }
+
+    #[test]
+    fn what_is_not_as_it_should_be_says_who_can_mend_it() {
+        let not_admitted = Routing::NotAdmitted { taken_by: None };
+        let failure = not_admitted.failure("shop", "shop-ann", "ann").unwrap();
+        assert_eq!(failure.reason_code(), Some("NotAdmitted"));
+        assert!(
+            failure.hints()[0].contains("dev router admit shop-ann"),
+            "{failure:?}"
+        );
+        assert_eq!(Routing::NoRouter.failure("shop", "shop-ann", "ann"), None);
+        assert!(
+            Routing::NoRouter
+                .remark("shop", "shop-ann")
+                .unwrap()
+                .contains("no routers")
+        );
+        let late = Routing::Late {
+            env: "ann".into(),
+            services: vec!["reviews".into()],
+            errors: vec!["dev-router-1: stale".into()],
+        };
+        assert_eq!(
+            late.failure("shop", "shop-ann", "ann")
+                .unwrap()
+                .reason_code(),
+            Some("NotRouted")
+        );
+        assert_eq!(late.header("reviews"), None);
+        assert_eq!(
+            late.header("details").as_deref(),
+            Some("baggage: dev-env=ann")
+        );
+    }
+}
