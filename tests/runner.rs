@@ -18,6 +18,7 @@ mod overlay_rights;
 mod remove;
 mod render;
 mod rights;
+mod router_ads;
 mod router_envoy;
 mod router_install;
 mod same_namespace;

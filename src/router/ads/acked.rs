@@ -21,6 +21,8 @@ pub struct Rejection {
 pub struct Acked {
     /// Whether an Envoy is connected. Without one nothing is known to be accepted.
     pub connected: bool,
+    /// Resources that were sent since it connected, removals left out.
+    pub sent: usize,
     /// What it refused and was not given anew since.
     pub rejections: Vec<Rejection>,
     versions: [BTreeMap<String, String>; 4],

@@ -48,6 +48,8 @@ pub(super) struct Session {
     /// Clusters that were sent and whose endpoints Envoy has not accepted yet.
     warming: BTreeSet<String>,
     nonce: u64,
+    /// Resources that were sent.
+    sent: usize,
 }
 
 impl Session {
@@ -62,6 +64,7 @@ impl Session {
             phase: Phase::Settled,
             warming: BTreeSet::new(),
             nonce: 0,
+            sent: 0,
         }
     }
 
@@ -136,6 +139,15 @@ impl Session {
     }
 
     fn step(&mut self) -> Vec<DeltaDiscoveryResponse> {
+        let responses = self.steps();
+        self.sent += responses
+            .iter()
+            .map(|response| response.resources.len())
+            .sum::<usize>();
+        responses
+    }
+
+    fn steps(&mut self) -> Vec<DeltaDiscoveryResponse> {
         let mut responses = Vec::new();
         loop {
             if self.phase == Phase::Settled
@@ -235,7 +247,8 @@ impl Session {
     /// Brings what is published up to what Envoy has said. Gives whether anything changed.
     pub(super) fn publish(&mut self, acked: &mut Acked) -> bool {
         let mut rejections = Vec::new();
-        let mut changed = false;
+        let mut changed = acked.sent != self.sent;
+        acked.sent = self.sent;
         for kind in Kind::ALL {
             let subscription = self.subscription(kind);
             for (name, message) in subscription.rejections() {

@@ -1,0 +1,338 @@
+//! Updates of a real Envoy under load: no request fails, whatever changes and whoever is restarted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use dev::router::ads::Kind;
+use dev::router::envoy::{Resource, Snapshot, snapshot};
+use dev::router::model::{Override, Protocol, RoutedPort, RoutedService, Table};
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::google::protobuf::Duration as PbDuration;
+
+use crate::support::backend::Backend;
+use crate::support::cluster::long;
+use crate::support::envoy::{Client, ask, program};
+use crate::support::load::{Load, Plan};
+use crate::support::router::{Fed, Server, listener, print_times};
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+/// One service port of HTTP.
+fn port(listener: u16, base: &[SocketAddr], overrides: &[(&str, &[SocketAddr])]) -> RoutedService {
+    let set = |addresses: &[SocketAddr]| addresses.iter().copied().collect::<BTreeSet<_>>();
+    let version = |(env, endpoints): &(&str, &[SocketAddr])| {
+        let version = Override {
+            namespace: format!("shop-{env}"),
+            endpoints: set(endpoints),
+            fallback: false,
+        };
+        ((*env).to_owned(), version)
+    };
+    let port = RoutedPort {
+        listener,
+        protocol: Protocol::Http,
+        base: set(base),
+        overrides: overrides.iter().map(version).collect(),
+    };
+    RoutedService {
+        ports: BTreeMap::from([(80, port)]),
+    }
+}
+
+fn made(services: &[(&str, RoutedService)]) -> Snapshot {
+    snapshot(&Table {
+        base: "shop".into(),
+        services: services
+            .iter()
+            .map(|(name, service)| ((*name).to_owned(), service.clone()))
+            .collect(),
+        environments: ["ann", "bob"].map(Into::into).into(),
+        edge: None,
+    })
+}
+
+fn plan(to: SocketAddr, env: Option<&'static str>, answers: &'static [&'static str]) -> Plan {
+    Plan {
+        to,
+        env,
+        kept: 2,
+        new: 2,
+        answers,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_change_under_load() {
+    let Some(program) = program("routes_change_under_load") else {
+        return;
+    };
+    let (base, ann) = (Backend::start("base").await, Backend::start("ann").await);
+    let (number, to) = listener().await;
+    let plain = made(&[("web", port(number, &[base.address], &[]))]);
+    let with = made(&[(
+        "web",
+        port(number, &[base.address], &[("ann", &[ann.address])]),
+    )]);
+    let mut envoy = Fed::new(&program).await;
+    let server = Server::start(&envoy.ads(), plain.clone());
+    envoy.start(600);
+    server.accepted().await;
+
+    let load = Load::start(&[
+        plan(to, None, &["base"]),
+        plan(to, Some("ann"), &["base", "ann"]),
+        plan(to, Some("bob"), &["base"]),
+    ]);
+    load.more(100).await;
+    let tagged = "GET / HTTP/1.1\r\nhost: x\r\nx-dev-env: ann\r\n\r\n";
+    let (mut came, mut went) = (Vec::new(), Vec::new());
+    for _ in 0..if long() { 2000 } else { 100 } {
+        came.push(server.update(with.clone()).await);
+        // What is acknowledged holds for every request from now on.
+        assert_eq!(ask(to, tagged).await.1, "ann");
+        went.push(server.update(plain.clone()).await);
+        assert_eq!(ask(to, tagged).await.1, "base");
+        load.more(10).await;
+    }
+    print_times("a version comes: change to acknowledged", came);
+    print_times("a version goes: change to acknowledged", went);
+    load.stop().await.none_failed("200 route changes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoints_move_under_load() {
+    let Some(program) = program("endpoints_move_under_load") else {
+        return;
+    };
+    let (one, two) = (Backend::start("one").await, Backend::start("two").await);
+    let (number, to) = listener().await;
+    let at = |addresses: &[SocketAddr]| made(&[("web", port(number, addresses, &[]))]);
+    let mut envoy = Fed::new(&program).await;
+    let server = Server::start(&envoy.ads(), at(&[one.address]));
+    envoy.start(600);
+    server.accepted().await;
+    let load = Load::start(&[plan(to, None, &["one", "two"])]);
+    let mut times = Vec::new();
+    for _ in 0..100 {
+        for (addresses, answer) in [
+            (vec![two.address], Some("two")),
+            (vec![one.address, two.address], None),
+            (vec![one.address], Some("one")),
+        ] {
+            times.push(server.update(at(&addresses)).await);
+            let (_, body) = ask(to, GET).await;
+            assert!(answer.is_none_or(|answer| body == answer), "{body}");
+            load.more(4).await;
+        }
+    }
+    print_times("endpoints move: change to acknowledged", times);
+    load.stop().await.none_failed("300 moves of endpoints");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_come_and_go_under_load() {
+    let Some(program) = program("services_come_and_go_under_load") else {
+        return;
+    };
+    let (base, other) = (Backend::start("base").await, Backend::start("other").await);
+    let (number, to) = listener().await;
+    let (second, second_to) = listener().await;
+    let web = port(number, &[base.address], &[]);
+    let one = made(&[("web", web.clone())]);
+    let both = made(&[("web", web), ("api", port(second, &[other.address], &[]))]);
+    let mut envoy = Fed::new(&program).await;
+    let server = Server::start(&envoy.ads(), one.clone());
+    envoy.start(1);
+    server.accepted().await;
+    let load = Load::start(&[plan(to, None, &["base"])]);
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        times.push(server.update(both.clone()).await);
+        let mut kept = Client::connect(second_to).await;
+        kept.send(GET).await;
+        assert_eq!(kept.response().await.1, "other");
+        // The listener goes, but who is connected is served until it is told to leave; then the cluster goes as well.
+        server.offer(one.clone());
+        server
+            .until(|acked| acked.version(Kind::Listeners, "svc|api|80").is_none())
+            .await;
+        loop {
+            kept.send(GET).await;
+            let (head, body) = kept.response().await;
+            assert_eq!(body, "other");
+            if head.contains("connection: close") {
+                break;
+            }
+        }
+        server.accepted().await;
+        load.more(10).await;
+    }
+    print_times("a service comes: change to acknowledged", times);
+    load.stop().await.none_failed("services come and go");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_answer_outlives_its_version() {
+    let Some(program) = program("a_long_answer_outlives_its_version") else {
+        return;
+    };
+    let (base, ann) = (Backend::start("base").await, Backend::start("ann").await);
+    let (number, to) = listener().await;
+    let plain = made(&[("web", port(number, &[base.address], &[]))]);
+    let with = made(&[(
+        "web",
+        port(number, &[base.address], &[("ann", &[ann.address])]),
+    )]);
+    let mut envoy = Fed::new(&program).await;
+    let server = Server::start(&envoy.ads(), with);
+    envoy.start(600);
+    server.accepted().await;
+    // The connection is an echo from here on, in ann's version.
+    let mut client = Client::connect(to).await;
+    client
+        .send("GET / HTTP/1.1\r\nhost: x\r\nx-dev-env: ann\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+        .await;
+    assert!(client.until("\r\n\r\n").await.starts_with("HTTP/1.1 101"));
+    client.send("before.").await;
+    assert_eq!(client.until(".").await, "before.");
+    server.update(plain).await;
+    client.send("after.").await;
+    assert_eq!(client.until(".").await, "after.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_envoy_is_given_everything_again() {
+    let Some(program) = program("a_killed_envoy_is_given_everything_again") else {
+        return;
+    };
+    let (base, ann) = (Backend::start("base").await, Backend::start("ann").await);
+    let (number, to) = listener().await;
+    let wanted = made(&[(
+        "web",
+        port(number, &[base.address], &[("ann", &[ann.address])]),
+    )]);
+    let mut envoy = Fed::new(&program).await;
+    let server = Server::start(&envoy.ads(), wanted);
+    envoy.start(600);
+    server.accepted().await;
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        envoy.kill().await;
+        server.until(|acked| !acked.connected).await;
+        let began = Instant::now();
+        envoy.start(600);
+        server.accepted().await;
+        times.push(began.elapsed());
+        assert_eq!(ask(to, GET).await.1, "base");
+    }
+    print_times("Envoy's start to acknowledged", times);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_sends_only_what_changed() {
+    let Some(program) = program("a_killed_server_sends_only_what_changed") else {
+        return;
+    };
+    let (base, ann) = (Backend::start("base").await, Backend::start("ann").await);
+    let (number, to) = listener().await;
+    let plain = made(&[("web", port(number, &[base.address], &[]))]);
+    let with = made(&[(
+        "web",
+        port(number, &[base.address], &[("ann", &[ann.address])]),
+    )]);
+    let mut envoy = Fed::new(&program).await;
+    let mut server = Server::start(&envoy.ads(), with.clone());
+    envoy.start(600);
+    server.accepted().await;
+    let load = Load::start(&[
+        plan(to, None, &["base"]),
+        plan(to, Some("ann"), &["base", "ann"]),
+    ]);
+    load.more(100).await;
+    let stats = [
+        "cluster_manager.cds.update_success",
+        "listener_manager.lds.update_success",
+    ];
+    for round in 0..10 {
+        let mut before = Vec::new();
+        for name in stats {
+            before.push(envoy.stat(name).await);
+        }
+        server.kill().await;
+        load.more(20).await;
+        // Every other time something has changed meanwhile.
+        let (wanted, sent) = match round % 4 {
+            0 | 2 => (if round % 4 == 0 { &with } else { &plain }, 0),
+            // The cluster's and the endpoints' removal, and new routes.
+            1 => (&plain, 2),
+            _ => (&with, 3),
+        };
+        server = Server::start(&envoy.ads(), wanted.clone());
+        let acked = server.accepted().await;
+        assert_eq!(acked.sent, sent, "round {round}");
+        if sent == 0 {
+            for (name, before) in stats.iter().zip(before) {
+                assert_eq!(envoy.stat(name).await, before, "{name}");
+            }
+        }
+        load.more(20).await;
+    }
+    load.stop().await.none_failed("10 restarts of the server");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_resource_holds_up_nothing_else() {
+    let Some(program) = program("a_refused_resource_holds_up_nothing_else") else {
+        return;
+    };
+    let (base, ann) = (Backend::start("base").await, Backend::start("ann").await);
+    let (number, to) = listener().await;
+    let mut wanted = made(&[("web", port(number, &[base.address], &[]))]);
+    let mut envoy = Fed::new(&program).await;
+    let server = Server::start(&envoy.ads(), wanted.clone());
+    envoy.start(600);
+    server.accepted().await;
+    let load = Load::start(&[plan(to, None, &["base"])]);
+    // Among new clusters is one that Envoy does not take.
+    let envs: Vec<String> = (0..30).map(|number| format!("e{number}")).collect();
+    let addresses = [ann.address];
+    let overrides: Vec<(&str, &[SocketAddr])> = envs
+        .iter()
+        .map(|env| (env.as_str(), addresses.as_slice()))
+        .collect();
+    wanted = made(&[("web", port(number, &[base.address], &overrides))]);
+    let bad = Cluster {
+        name: "bad".to_owned(),
+        connect_timeout: Some(PbDuration {
+            seconds: -1,
+            nanos: 0,
+        }),
+        ..Cluster::default()
+    };
+    let all = wanted.clone();
+    wanted
+        .clusters
+        .insert("bad".to_owned(), Arc::new(Resource::pack(&bad)));
+    server.offer(wanted);
+    let acked = server
+        .until(|acked| acked.is(&all) && !acked.rejections.is_empty())
+        .await;
+    assert_eq!(acked.rejections.len(), 1);
+    assert_eq!(acked.rejections[0].kind, Kind::Clusters);
+    assert_eq!(acked.rejections[0].name, "bad");
+    assert!(
+        acked.rejections[0].message.contains("ConnectTimeout"),
+        "{}",
+        acked.rejections[0].message
+    );
+    let (_, body) = ask(to, "GET / HTTP/1.1\r\nhost: x\r\nx-dev-env: e7\r\n\r\n").await;
+    assert_eq!(body, "ann");
+    let acked = {
+        server.offer(all);
+        server.until(|acked| acked.rejections.is_empty()).await
+    };
+    assert!(acked.connected);
+    load.stop().await.none_failed("a refused cluster");
+}

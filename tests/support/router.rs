@@ -1,0 +1,205 @@
+//! A real Envoy that is fed by a discovery service.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dev::router::ads::{Acked, Ads, serve};
+use dev::router::envoy::Snapshot;
+use dev::router::envoy::bootstrap::{Bootstrap, READY_PORT, bootstrap};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::envoy::free_port;
+
+/// Nothing that these tests wait for takes longer.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// An Envoy with the bootstrap of a router. It ends when it is dropped.
+pub struct Fed {
+    folder: TempDir,
+    program: PathBuf,
+    ready: u16,
+    process: Option<Child>,
+}
+
+impl Fed {
+    /// Not started yet.
+    pub async fn new(program: &Path) -> Self {
+        Self {
+            folder: TempDir::new().unwrap(),
+            program: program.to_owned(),
+            ready: free_port().await,
+            process: None,
+        }
+    }
+
+    /// The socket of its discovery service.
+    pub fn ads(&self) -> PathBuf {
+        self.folder.path().join("ads.sock")
+    }
+
+    /// Starts it, with so many seconds in which listeners drain.
+    pub fn start(&mut self, drain: u32) {
+        let config = self.folder.path().join("bootstrap.json");
+        let made = bootstrap(&Bootstrap {
+            node: "dev-router-0",
+            base: "shop",
+            ads: &self.ads(),
+            admin: &self.folder.path().join("admin.sock"),
+        });
+        // Several of them run on this machine.
+        let text = made
+            .to_string()
+            .replace(&READY_PORT.to_string(), &self.ready.to_string());
+        std::fs::write(&config, text).unwrap();
+        let mut process = Command::new(&self.program)
+            .args(["--concurrency", "2", "--disable-hot-restart"])
+            .args(["--drain-time-s", &drain.to_string(), "--config-path"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let shown = std::env::var_os("DEV_TEST_ENVOY_LOG").is_some();
+        tokio::spawn(async move {
+            // A full pipe would stop Envoy.
+            while let Ok(Some(line)) = log.next_line().await {
+                if shown {
+                    println!("{line}");
+                }
+            }
+        });
+        self.process = Some(process);
+    }
+
+    /// SIGKILL.
+    pub async fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().await.unwrap();
+        }
+    }
+
+    /// The admin interface's answer to a GET.
+    pub async fn admin(&self, path: &str) -> String {
+        let socket = self.folder.path().join("admin.sock");
+        let mut stream = UnixStream::connect(socket).await.unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\nhost: admin\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    /// A statistic of Envoy.
+    pub async fn stat(&self, name: &str) -> u64 {
+        let text = self.admin(&format!("/stats?filter=^{name}$")).await;
+        let value = text.trim().rsplit(' ').next().unwrap();
+        value.parse().unwrap_or_else(|_| panic!("{name}: {text:?}"))
+    }
+}
+
+/// A discovery service.
+pub struct Server {
+    snapshot_tx: watch::Sender<Option<Arc<Snapshot>>>,
+    acked_rx: watch::Receiver<Acked>,
+    stop_tx: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts one that serves this.
+    pub fn start(socket: &Path, snapshot: Snapshot) -> Self {
+        let (snapshot_tx, snapshot_rx) = watch::channel(Some(Arc::new(snapshot)));
+        let ads = Ads::new(snapshot_rx);
+        let acked_rx = ads.acked();
+        let (stop_tx, stop_rx) = oneshot::channel::<()>();
+        let socket = socket.to_owned();
+        let task = tokio::spawn(async move {
+            let stopped = async {
+                let _stopped = stop_rx.await;
+            };
+            // As when the process is killed: nothing is said to Envoy.
+            tokio::select! {
+                served = serve(ads, &socket, std::future::pending()) => served.unwrap(),
+                () = stopped => {}
+            }
+        });
+        Self {
+            snapshot_tx,
+            acked_rx,
+            stop_tx: Some(stop_tx),
+            task,
+        }
+    }
+
+    /// From now on this is served.
+    pub fn offer(&self, snapshot: Snapshot) {
+        self.snapshot_tx.send_replace(Some(Arc::new(snapshot)));
+    }
+
+    /// Serves this, waits until Envoy has it, gives how long that took.
+    pub async fn update(&self, snapshot: Snapshot) -> Duration {
+        let began = Instant::now();
+        self.offer(snapshot);
+        self.accepted().await;
+        began.elapsed()
+    }
+
+    /// Waits until Envoy has all that is served.
+    pub async fn accepted(&self) -> Acked {
+        let wanted = self.snapshot_tx.borrow().clone().unwrap();
+        self.until(|acked| acked.is(&wanted)).await
+    }
+
+    /// Waits until what Envoy has is so.
+    pub async fn until(&self, so: impl Fn(&Acked) -> bool) -> Acked {
+        let mut acked_rx = self.acked_rx.clone();
+        let waited = timeout(LONGEST, acked_rx.wait_for(|acked| so(acked))).await;
+        match waited {
+            Ok(acked) => acked.unwrap().clone(),
+            Err(_) => panic!("never accepted: {:#?}", self.acked_rx.borrow()),
+        }
+    }
+
+    /// Ends it without a word.
+    pub async fn kill(mut self) {
+        drop(self.stop_tx.take());
+        (&mut self.task).await.unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Prints the median, the 99th percentile and the longest.
+pub fn print_times(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let at = |part: usize| times[(times.len() - 1) * part / 100];
+    println!(
+        "{what}: {} times, median {:?}, p99 {:?}, longest {:?}",
+        times.len(),
+        at(50),
+        at(99),
+        at(100)
+    );
+}
+
+/// A free port and where it is.
+pub async fn listener() -> (u16, SocketAddr) {
+    let port = free_port().await;
+    (port, super::envoy::loopback(port))
+}
