@@ -1,33 +1,32 @@
-//! What can go wrong between `dev` and a cluster: each gives one clear error and the right exit code.
+//! What can go wrong between `dev` and a cluster: each gives one clear error and the right exit code, and leaves nothing
+//! that `dev down` does not remove.
 
+use k8s_openapi::api::core::v1::{ConfigMap, ResourceQuota};
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::support::app::{two_services, unique};
 use crate::support::cluster::{Cluster, cluster};
-use crate::support::project::{Project, Run, run};
+use crate::support::project::{Project, run, told};
 
-async fn dev(project: &Project, cluster: &Cluster, args: &[&str]) -> Run {
-    let mut command = project.command();
-    command
-        .args(args)
-        .env("KUBECONFIG", &cluster.kubeconfig)
-        .env("DEV_CLUSTER_UID", &cluster.uid);
-    tokio::task::spawn_blocking(move || run(&mut command))
-        .await
-        .unwrap()
+/// One `dev down`, and nothing is left but what was there before.
+async fn removed(cluster: &Cluster, project: &Project, namespace: &str, before: &[&str]) {
+    let down = cluster.dev(project, &["down", "-e", "t"]).await;
+    assert_eq!(down.code, 0, "{}", down.stderr);
+    assert_eq!(
+        cluster.left_over(namespace).await,
+        before,
+        "{}",
+        down.stderr
+    );
 }
 
-fn told(run: &Run, code: i32, words: &[&str]) {
-    assert_eq!(run.code, code, "{}", run.stderr);
-    for word in words {
-        assert!(
-            run.stderr.contains(word),
-            "\"{word}\" is not in: {}",
-            run.stderr
-        );
-    }
-    assert_eq!(run.stderr.matches("Error:").count(), 1, "{}", run.stderr);
-    assert!(run.stderr.contains("Hint:"), "{}", run.stderr);
+/// Replaces a part of a file of the project.
+fn edit(project: &Project, file: &str, old: &str, new: &str) {
+    let text = std::fs::read_to_string(project.root().join(file)).unwrap();
+    assert!(text.contains(old), "{old} is not in: {text}");
+    project.write(file, text.replace(old, new));
 }
 
 #[test]
@@ -85,24 +84,19 @@ async fn an_image_that_is_missing_is_diagnosed() {
         return;
     };
     let name = unique("image");
+    let namespace = format!("{name}-t");
     let project = two_services(&name);
-    let _guard = cluster.guard(&format!("{name}-t"));
-    let text = std::fs::read_to_string(project.root().join("store.yaml")).unwrap();
-    project.write(
-        "store.yaml",
-        text.replace(
-            &crate::support::cluster::image(),
-            "localhost:1/no/such:image",
-        ),
-    );
-    let run = dev(&project, &cluster, &["up", "-e", "t", "--timeout", "15s"]).await;
+    let _guard = cluster.guard(&namespace);
+    let image = crate::support::cluster::image();
+    edit(&project, "store.yaml", &image, "localhost:1/no/such:image");
+    let up = ["up", "-e", "t", "--timeout", "15s"];
+    let run = cluster.dev(&project, &up).await;
     told(
         &run,
         4,
         &["store", "ImagePull", "localhost:1/no/such:image"],
     );
-    let down = dev(&project, &cluster, &["down", "-e", "t"]).await;
-    assert_eq!(down.code, 0, "{}", down.stderr);
+    removed(&cluster, &project, &namespace, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,15 +105,19 @@ async fn a_crash_loop_is_told_with_the_last_lines() {
         return;
     };
     let name = unique("crash");
+    let namespace = format!("{name}-t");
     let project = two_services(&name);
-    let _guard = cluster.guard(&format!("{name}-t"));
-    let text = std::fs::read_to_string(project.root().join("store.yaml")).unwrap();
-    project.write(
+    let _guard = cluster.guard(&namespace);
+    edit(
+        &project,
         "store.yaml",
-        text.replace("[/testbox, serve]", "[/testbox, fail, no such table]"),
+        "[/testbox, serve]",
+        "[/testbox, fail, no such table]",
     );
-    let run = dev(&project, &cluster, &["up", "-e", "t", "--timeout", "20s"]).await;
+    let up = ["up", "-e", "t", "--timeout", "20s"];
+    let run = cluster.dev(&project, &up).await;
     told(&run, 4, &["store", "CrashLoop", "no such table"]);
+    removed(&cluster, &project, &namespace, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,92 +129,110 @@ async fn a_quota_that_is_used_up_is_named() {
     let namespace = format!("{name}-t");
     let project = two_services(&name);
     let _guard = cluster.namespace(&namespace).await;
-    let quotas = kube::Api::<k8s_openapi::api::core::v1::ResourceQuota>::namespaced(
-        cluster.client.clone(),
-        &namespace,
-    );
+    let quotas = Api::<ResourceQuota>::namespaced(cluster.client.clone(), &namespace);
     let quota = json!({"metadata": {"name": "small"}, "spec": {"hard": {"pods": "0"}}});
     quotas
         .create(&Default::default(), &serde_json::from_value(quota).unwrap())
         .await
         .unwrap();
-    let run = dev(&project, &cluster, &["up", "-e", "t", "--timeout", "15s"]).await;
+    let up = ["up", "-e", "t", "--timeout", "15s"];
+    let run = cluster.dev(&project, &up).await;
     told(&run, 4, &["store", "QuotaExceeded", "small"]);
+    let theirs = [
+        format!("Namespace {namespace}"),
+        "ResourceQuota small".into(),
+    ];
+    let theirs: Vec<&str> = theirs.iter().map(String::as_str).collect();
+    removed(&cluster, &project, &namespace, &theirs).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_right_is_named_and_nothing_is_written() {
-    let Some(cluster) = cluster("missing right").await else {
+async fn a_pod_that_the_security_level_refuses_is_told_with_what_it_lacks() {
+    let Some(cluster) = cluster("Pod Security").await else {
         return;
     };
-    let name = unique("right");
+    let name = unique("restricted");
     let namespace = format!("{name}-t");
     let project = two_services(&name);
-    // An account without any rights, and a kubeconfig with its token.
     let _guard = cluster.namespace(&namespace).await;
-    let accounts = kube::Api::<k8s_openapi::api::core::v1::ServiceAccount>::namespaced(
-        cluster.client.clone(),
-        &namespace,
-    );
-    let request =
-        serde_json::from_value(json!({"spec": {"audiences": [], "expirationSeconds": 3600}}));
-    let account = json!({"metadata": {"name": "nobody"}});
-    accounts
-        .create(
-            &Default::default(),
-            &serde_json::from_value(account).unwrap(),
-        )
+    let namespaces = Api::<k8s_openapi::api::core::v1::Namespace>::all(cluster.client.clone());
+    let level =
+        json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
+    let params = PatchParams::default();
+    namespaces
+        .patch(&namespace, &params, &Patch::Merge(&level))
         .await
         .unwrap();
-    let token = accounts
-        .create_token_request("nobody", &Default::default(), &request.unwrap())
-        .await;
-    let token = token.unwrap().status.unwrap().token;
-    let own = std::fs::read_to_string(&cluster.kubeconfig).unwrap();
-    let mut uid = cluster.uid.clone();
-    let cases = [
-        // Without the right to read kube-system the cluster is known by its certificate authority.
-        (token.as_str(), "OtherCluster"),
-        (token.as_str(), "MissingRight"),
-        ("expired", "Unauthenticated"),
-    ];
-    for (token, reason) in cases {
-        project.write("kubeconfig", with_token(&own, token));
-        let mut command = project.command();
-        command
-            .args(["up", "-e", "t"])
-            .env("KUBECONFIG", project.root().join("kubeconfig"))
-            .env("DEV_CLUSTER_UID", &uid);
-        let run = tokio::task::spawn_blocking(move || run(&mut command))
-            .await
-            .unwrap();
-        told(&run, 3, &[reason]);
-        assert!(
-            token == "expired" || !run.stderr.contains(token),
-            "the token is told"
-        );
-        if reason == "OtherCluster" {
-            let authority = run
-                .stderr
-                .split_whitespace()
-                .find(|word| word.starts_with("ca:"));
-            uid = authority.unwrap().trim_end_matches(',').to_owned();
-        }
-    }
-    assert_eq!(
-        cluster
-            .names::<k8s_openapi::api::core::v1::Service>(&namespace)
-            .await,
-        Vec::<String>::new()
-    );
+    edit(&project, "store.yaml", "runAsNonRoot: true, ", "");
+    let up = ["up", "-e", "t", "--timeout", "15s"];
+    let run = cluster.dev(&project, &up).await;
+    told(&run, 4, &["store", "AdmissionRefused", "runAsNonRoot"]);
+    let theirs = format!("Namespace {namespace}");
+    removed(&cluster, &project, &namespace, &[&theirs]).await;
 }
 
-/// The same kubeconfig with a token in place of its user's credentials.
-fn with_token(kubeconfig: &str, token: &str) -> String {
-    let mut value: serde_json::Value =
-        dev::manifest::yaml::from_str(kubeconfig, std::path::Path::new("kubeconfig")).unwrap();
-    for user in value["users"].as_array_mut().unwrap() {
-        user["user"] = json!({"token": token});
-    }
-    value.to_string()
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_the_cluster_refuses_ends_the_command_though_others_wait_for_it() {
+    let Some(cluster) = cluster("refused object").await else {
+        return;
+    };
+    let name = unique("refused");
+    let namespace = format!("{name}-t");
+    let project = two_services(&name);
+    let _guard = cluster.guard(&namespace);
+    edit(
+        &project,
+        "store.yaml",
+        "labels: {app: store}",
+        "labels: {app: other}",
+    );
+    let run = cluster.dev(&project, &["up", "-e", "t"]).await;
+    told(&run, 1, &["Deployment store", "Invalid", "selector"]);
+    removed(&cluster, &project, &namespace, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_does_not_end_is_told_with_what_holds_it() {
+    let Some(cluster) = cluster("terminating namespace").await else {
+        return;
+    };
+    let name = unique("held");
+    let namespace = format!("{name}-t");
+    let project = Project::new(&[
+        (
+            "dev.yaml",
+            &format!("app: {name}\nservices: {{web: {{manifests: web.yaml}}}}\n"),
+        ),
+        (
+            "web.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n",
+        ),
+    ]);
+    let _guard = cluster.guard(&namespace);
+    let first = cluster.dev(&project, &["up", "-e", "t"]).await;
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    let maps = Api::<ConfigMap>::namespaced(cluster.client.clone(), &namespace);
+    let hold = |finalizers: serde_json::Value| {
+        Patch::Merge(json!({"metadata": {"finalizers": finalizers}}))
+    };
+    let params = PatchParams::default();
+    maps.patch("web", &params, &hold(json!(["example.org/hold"])))
+        .await
+        .unwrap();
+    let namespaces = Api::<k8s_openapi::api::core::v1::Namespace>::all(cluster.client.clone());
+    namespaces
+        .delete(&namespace, &DeleteParams::default())
+        .await
+        .unwrap();
+
+    let patient = |verb| [verb, "-e", "t", "--timeout", "10s"];
+    let up = cluster.dev(&project, &patient("up")).await;
+    told(&up, 4, &["NamespaceTerminating", "example.org/hold"]);
+    let down = cluster.dev(&project, &patient("down")).await;
+    told(&down, 4, &["example.org/hold"]);
+
+    maps.patch("web", &params, &hold(serde_json::Value::Null))
+        .await
+        .unwrap();
+    removed(&cluster, &project, &namespace, &[]).await;
 }

@@ -16,7 +16,10 @@ mod logs;
 mod overlay;
 mod remove;
 mod render;
+mod rights;
 mod router_envoy;
+mod same_namespace;
+mod sources;
 mod up;
 mod wait;
 

@@ -16,7 +16,8 @@ use crate::cluster::{Cluster, Resource, access};
 use crate::error::{Error, Result};
 use crate::manifest::{ObjectKey, labels};
 use crate::plan::{
-    Action, Change, Id, Inventory, NamespaceStep, Plan, Schedule, ServiceSteps, schedule,
+    Action, Change, Id, Inventory, NamespaceState, NamespaceStep, Plan, Schedule, ServiceSteps,
+    schedule,
 };
 
 /// Requests in flight at once.
@@ -42,6 +43,8 @@ pub enum Progress<'a> {
     },
     /// All objects of a service are written.
     ServiceApplied(&'a str),
+    /// A service is not applied: something of it, or of what it needs, failed. Nobody will become ready by waiting for it.
+    ServiceFailed(&'a str),
 }
 
 /// What an apply needs from its caller.
@@ -197,10 +200,30 @@ impl Run<'_> {
         let during = &self.plan.inventory_during;
         let owner = self.options.owner.as_deref();
         let listed = |now: &Inventory| now.union(during);
-        self.cluster
+        let recorded = self
+            .cluster
             .change_inventory(&self.plan.namespace, &self.plan.stamp, owner, &listed)
-            .await?;
-        Ok(())
+            .await;
+        match recorded {
+            Ok(_) => Ok(()),
+            Err(error) if error.reason_code() == Some("NamespaceMissing") => {
+                Err(self.unseen_namespace(error).await)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where nobody could tell whether the namespace is there, that right is what is missing.
+    async fn unseen_namespace(&self, error: Error) -> Error {
+        let name = &self.plan.namespace;
+        match self.cluster.namespace_state(name).await {
+            Ok(NamespaceState::Unreadable) => Error::cluster(format!(
+                "the namespace {name} does not exist, and is not made without the right to get namespaces"
+            ))
+            .reason("MissingRight")
+            .hint("ask for the namespace, or for the rights to get and create namespaces"),
+            _ => error,
+        }
     }
 
     /// Takes out what is not there any more. What another run has added meanwhile stays.
@@ -226,6 +249,15 @@ impl Run<'_> {
     }
 
     async fn service(&self, steps: &ServiceSteps) -> Result<usize> {
+        let written = self.service_steps(steps).await;
+        if written.is_err() {
+            self.observer
+                .progress(Progress::ServiceFailed(&steps.service));
+        }
+        written
+    }
+
+    async fn service_steps(&self, steps: &ServiceSteps) -> Result<usize> {
         if !steps.needs.is_empty() {
             self.observer.progress(Progress::AwaitingNeeds {
                 service: &steps.service,

@@ -218,7 +218,7 @@ impl Watcher {
             let error = Error::cluster(format!(
                 "no right to list and watch {resource} in namespace {namespace}"
             ))
-            .reason("Forbidden")
+            .reason("MissingRight")
             .cause(cause.clone())
             .hint(format!(
                 "ask for a role with the verbs list and watch on {resource}"

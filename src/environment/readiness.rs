@@ -24,10 +24,21 @@ const LOOK: Duration = Duration::from_secs(10);
 /// The end of a wait: the service is ready, or how it is instead.
 type Ended = Result<Health, WaitError>;
 
+/// How far the objects of a service are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Not all of them are written.
+    Open,
+    /// All of them are written.
+    Applied,
+    /// They will not all be written.
+    Failed,
+}
+
 /// The waits of one `dev up`.
 pub struct Readiness<'a> {
     waits: BTreeMap<String, Shared<BoxFuture<'a, Ended>>>,
-    applied: BTreeMap<String, watch::Sender<bool>>,
+    steps: BTreeMap<String, watch::Sender<Step>>,
     objects: Vec<ServiceObjects>,
     watcher: &'a Watcher,
     progress: &'a Progress,
@@ -69,7 +80,7 @@ impl<'a> Readiness<'a> {
         let steps = crate::plan::schedule(&plan.changes, &plan.needs)?;
         let mut readiness = Self {
             waits: BTreeMap::new(),
-            applied: BTreeMap::new(),
+            steps: BTreeMap::new(),
             objects: Vec::new(),
             watcher: &shelf.watcher,
             progress: &shelf.progress,
@@ -82,11 +93,11 @@ impl<'a> Readiness<'a> {
             readiness.objects.push(objects.clone());
             // Without a workload to apply, what runs is what is looked at.
             let at_once = !steps.services.iter().any(|steps| steps.service == *service);
-            let (tx, mut rx) = watch::channel(at_once);
+            let (tx, mut rx) = watch::channel(if at_once { Step::Applied } else { Step::Open });
             let (watcher, progress) = (&shelf.watcher, &shelf.progress);
             let wait = async move {
-                // The sender lives as long as the waits.
-                while !*rx.borrow_and_update() && rx.changed().await.is_ok() {}
+                // The sender lives as long as the waits. What failed is never waited for: the apply ends with its error.
+                let _sender_lives = rx.wait_for(|step| *step == Step::Applied).await.is_ok();
                 let left = deadline.saturating_duration_since(Instant::now());
                 let tell = |name: &str, health: &Health| progress.health(name, health);
                 let mut healths = watcher.wait_for(&[objects], left, tell).await?;
@@ -95,9 +106,15 @@ impl<'a> Readiness<'a> {
             readiness
                 .waits
                 .insert(service.clone(), wait.boxed().shared());
-            readiness.applied.insert(service.clone(), tx);
+            readiness.steps.insert(service.clone(), tx);
         }
         Ok(readiness)
+    }
+
+    fn step(&self, service: &str, step: Step) {
+        if let Some(tx) = self.steps.get(service) {
+            tx.send_replace(step);
+        }
     }
 
     /// Waits until every service is ready or is known not to become so.
@@ -166,22 +183,28 @@ impl Observer for Readiness<'_> {
                 self.progress
                     .state(service, &format!("waits for {}", needs.join(", ")));
             }
-            Progress::ServiceApplied(service) => {
-                if let Some(applied) = self.applied.get(service) {
-                    applied.send_replace(true);
-                }
-            }
+            Progress::ServiceApplied(service) => self.step(service, Step::Applied),
+            Progress::ServiceFailed(service) => self.step(service, Step::Failed),
         }
     }
 
     async fn ready(&self, service: &str) -> Result<()> {
-        let Some(wait) = self.waits.get(service).filter(|_| self.wait) else {
+        let (true, Some(wait), Some(step)) =
+            (self.wait, self.waits.get(service), self.steps.get(service))
+        else {
             return Ok(());
         };
-        match wait.clone().await {
-            Ok(_) => Ok(()),
-            Err(WaitError::Access(error)) => Err(error),
-            Err(WaitError::NotReady(late)) => Err(not_ready(&late.services, late.after)),
+        let mut step = step.subscribe();
+        let failed = async { step.wait_for(|step| *step == Step::Failed).await.is_ok() };
+        tokio::select! {
+            ended = wait.clone() => match ended {
+                Ok(_) => Ok(()),
+                Err(WaitError::Access(error)) => Err(error),
+                Err(WaitError::NotReady(late)) => Err(not_ready(&late.services, late.after)),
+            },
+            true = failed => {
+                Err(Error::failed(format!("what needs {service} was left out")))
+            }
         }
     }
 }

@@ -12,11 +12,11 @@ pub fn unique(word: &str) -> String {
     format!("dev-test-{word}-{}-{count}", std::process::id())
 }
 
-/// `web`, which needs `store`: a ConfigMap, a Secret, an account, Services, Deployments.
-pub fn two_services(app: &str) -> Project {
-    let deployment = |name: &str, extra: &str| {
-        format!(
-            "apiVersion: apps/v1
+/// A Deployment of one pod that starts at once, and its Service. Its text is `{{ vars.text }}`; `extra` are lines of the
+/// pod's spec.
+pub fn workload(name: &str, extra: &str) -> String {
+    format!(
+        "apiVersion: apps/v1
 kind: Deployment
 metadata: {{name: {name}}}
 spec:
@@ -42,9 +42,12 @@ kind: Service
 metadata: {{name: {name}}}
 spec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 80, targetPort: http}}]}}
 ",
-            image()
-        )
-    };
+        image()
+    )
+}
+
+/// `web`, which needs `store`: a ConfigMap, a Secret, an account, Services, Deployments.
+pub fn two_services(app: &str) -> Project {
     Project::new(&[
         (
             "dev.yaml",
@@ -54,12 +57,12 @@ spec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 80, targetPort: h
         ),
         (
             "store.yaml",
-            &(deployment("store", "")
+            &(workload("store", "")
                 + "---\napiVersion: v1\nkind: Secret\nmetadata: {name: store}\nstringData: {password: not-a-secret}\n"),
         ),
         (
             "web.yaml",
-            &(deployment("web", "      serviceAccountName: web\n")
+            &(workload("web", "      serviceAccountName: web\n")
                 + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {text: '{{ vars.text }}'}\n---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web}\n"),
         ),
     ])

@@ -1,14 +1,13 @@
 //! What is left in a namespace, of every kind that the cluster has.
 
-use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{DynamicObject, ListParams};
 use kube::discovery::{Discovery, Scope, verbs};
 
 use super::cluster::Cluster;
 
-/// Kinds that record what was; they go by themselves.
-const RECORDS: [&str; 2] = ["Event", "Lease"];
+/// Kinds that go by themselves: records of what was, and what is made for Services.
+const PASSING: [&str; 3] = ["Event", "Lease", "Endpoints"];
 /// What every namespace has.
 const STANDARD: [(&str, &str); 2] = [
     ("ConfigMap", "kube-root-ca.crt"),
@@ -36,7 +35,7 @@ impl Cluster {
                 let listed = capabilities.scope == Scope::Namespaced
                     && capabilities.supports_operation(verbs::LIST)
                     && capabilities.supports_operation(verbs::DELETE);
-                if !listed || RECORDS.contains(&resource.kind.as_str()) {
+                if !listed || PASSING.contains(&resource.kind.as_str()) {
                     continue;
                 }
                 let api = Api::<DynamicObject>::namespaced_with(
@@ -55,15 +54,5 @@ impl Cluster {
         }
         left.sort();
         left
-    }
-
-    /// Waits until a namespace is gone.
-    pub async fn await_end(&self, namespace: &str) {
-        let api = Api::<Namespace>::all(self.client.clone());
-        let gone =
-            kube::runtime::wait::await_condition(api, namespace, |found: Option<&Namespace>| {
-                found.is_none()
-            });
-        gone.await.unwrap();
     }
 }

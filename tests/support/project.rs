@@ -79,3 +79,17 @@ pub fn run(command: &mut Command) -> Run {
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
+
+/// Asserts that a run gave one error with a hint, this exit code, and these words.
+pub fn told(run: &Run, code: i32, words: &[&str]) {
+    assert_eq!(run.code, code, "{}", run.stderr);
+    for word in words {
+        assert!(
+            run.stderr.contains(word),
+            "\"{word}\" is not in: {}",
+            run.stderr
+        );
+    }
+    assert_eq!(run.stderr.matches("Error:").count(), 1, "{}", run.stderr);
+    assert!(run.stderr.contains("Hint:"), "{}", run.stderr);
+}

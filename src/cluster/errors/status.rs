@@ -89,7 +89,9 @@ pub fn from_status(attempt: &str, status: &Status) -> Error {
             .reason("ImmutableField")
             .hint("--recreate deletes it and makes it anew"),
         Refusal::Invalid => {
-            with_fields(error(Kind::Failed, "the cluster finds it invalid"), status).reason("Invalid")
+            with_fields(error(Kind::Failed, "the cluster finds it invalid"), status)
+                .reason("Invalid")
+                .hint("dev render prints it as it is applied")
         }
         Refusal::Malformed => with_fields(error(Kind::Failed, "the cluster cannot read it"), status)
             .reason("Malformed")

@@ -29,6 +29,10 @@ pub(super) fn classify(kind: &Resource, live: &Live, stamp: &Stamp, recorded: bo
     if owned_by_another {
         return Class::Dependent;
     }
+    // Endpoints carry the labels of their Service and go with it; few people may delete them.
+    if is_machine_made(kind) && !recorded && live.owned.is_none() {
+        return Class::Ambient;
+    }
     match holder(live, stamp, recorded) {
         // Labels can be copied by anybody: what neither the inventory nor the server's record of writes knows is not ours.
         Holder::Us if !recorded && !is_made_by_us(kind, live, stamp) => Class::Foreign,
@@ -46,7 +50,7 @@ fn is_made_by_us(kind: &Resource, live: &Live, stamp: &Stamp) -> bool {
     let name = live.value["metadata"]["name"].as_str().unwrap_or_default();
     let is_claim = kind.group().is_empty() && kind.kind == "PersistentVolumeClaim";
     let is_inventory = kind.kind == "ConfigMap" && name == labels::inventory_name(&stamp.env);
-    live.owned.is_some() || is_claim || is_inventory || is_machine_made(kind)
+    live.owned.is_some() || is_claim || is_inventory
 }
 
 fn is_marked(live: &Live) -> bool {
@@ -193,10 +197,17 @@ mod tests {
             ),
             Class::Ambient
         );
-        assert_eq!(
-            class(("v1", "Endpoints"), json!({"name": "web"}), false, false),
-            Class::Ambient
-        );
+        let ours =
+            json!({"app.kubernetes.io/managed-by": "dev", "dev/env": "a", "dev/app": "shop"});
+        for labels in [json!({}), ours] {
+            let metadata = json!({"name": "web", "labels": labels});
+            let endpoints = ("v1", "Endpoints");
+            assert_eq!(
+                class(endpoints, metadata.clone(), false, false),
+                Class::Ambient
+            );
+            assert_eq!(class(endpoints, metadata, true, true), Class::Owned);
+        }
         assert_eq!(
             class(("v1", "ConfigMap"), json!({"name": "notes"}), false, false),
             Class::Foreign

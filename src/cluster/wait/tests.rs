@@ -335,7 +335,7 @@ async fn without_the_right_to_the_workloads_there_is_nothing_to_wait_for() {
     let Err(WaitError::Access(error)) = waited.result else {
         panic!("{:?}", waited.result);
     };
-    assert_eq!(error.reason_code(), Some("Forbidden"));
+    assert_eq!(error.reason_code(), Some("MissingRight"));
     assert!(
         error.message().contains("deployments in namespace shop"),
         "{error}"
