@@ -146,10 +146,8 @@ impl Cluster {
             Err(failure) if failure.is_forbidden() => {
                 Err(Unknown::NoRight(self.explain_failure(&attempt, &failure)))
             }
-            // Kept until its time was up: no answer that counts, so the state itself is asked for.
-            Err(Failure::Kube(kube::Error::Api(status)))
-                if status.code == 504 && hang.is_some() =>
-            {
+            // Kept until its time was up: how it is now is asked for without waiting.
+            Err(failure) if hang.is_some() && is_late(&failure) => {
                 Box::pin(self.router_status(base, None)).await
             }
             Err(failure) => Err(Unknown::NoAnswer(self.explain_failure(&attempt, &failure))),
@@ -197,6 +195,14 @@ impl Cluster {
                 sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now()))).await;
             }
         }
+    }
+}
+
+/// Whether the time was up, at the routers or here.
+fn is_late(failure: &Failure) -> bool {
+    match failure {
+        Failure::Late => true,
+        Failure::Kube(_) => failure.code() == Some(504),
     }
 }
 
