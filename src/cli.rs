@@ -123,6 +123,7 @@ pub enum Command {
     Schema(commands::schema::Schema),
     /// Print or write the manual pages
     Man(commands::man::Man),
+    /// Put the routers of a base in front of Services that environments override
     #[command(hide = true)]
     Control(commands::control::Control),
 }

@@ -411,15 +411,7 @@ impl World {
         if !patch.iter().all(|operation| apply(&mut value, operation)) {
             return false;
         }
-        let mut after: Service = serde_json::from_value(value).unwrap();
-        if after
-            .metadata
-            .annotations
-            .as_ref()
-            .is_some_and(BTreeMap::is_empty)
-        {
-            after.metadata.annotations = None;
-        }
+        let after: Service = serde_json::from_value(value).unwrap();
         self.store(after, CONTROL, false);
         true
     }
@@ -524,6 +516,10 @@ impl World {
     /// What the API server does with a write. `all`: the manager owns whatever there is.
     fn store(&mut self, mut after: Service, manager: &str, all: bool) {
         let before = self.service();
+        let annotations = &mut after.metadata.annotations;
+        if annotations.as_ref().is_some_and(BTreeMap::is_empty) {
+            *annotations = None;
+        }
         if after == before && !all {
             return;
         }
