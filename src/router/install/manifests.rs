@@ -277,7 +277,11 @@ mod tests {
                     "`NAME`" => " named as shared".to_owned(),
                     names => format!(" named {names}"),
                 };
-                let row = format!("| {} | {}{named} |", words(&rule["verbs"]), words(&rule["resources"]));
+                let row = format!(
+                    "| {} | {}{named} |",
+                    words(&rule["verbs"]),
+                    words(&rule["resources"])
+                );
                 assert!(page.contains(&row), "{}: {row}", object.key());
                 rules += 1;
             }
