@@ -140,9 +140,7 @@ async fn a_developer_sees_the_status_with_the_rights_of_its_role() {
     };
     routers.good(&["router", "install"]).await;
     let stranger = format!("{base}-stranger");
-    let nothing = routers
-        .dev_as(Some(&stranger), &["router", "status"])
-        .await;
+    let nothing = routers.dev_as(Some(&stranger), &["router", "status"]).await;
     assert_eq!(nothing.code, 3, "{}", nothing.stderr);
 
     let user = routers.user("ann", "Role", "dev-router-status").await;

@@ -14,7 +14,7 @@ use crate::cluster::watch::{End, Seen};
 use crate::cluster::{Cluster, Resource};
 use crate::error::{Error, Result};
 use crate::manifest::{ObjectKey, labels};
-use crate::router::install::{CONTROL, ROUTER};
+use crate::router::install::{CONTROL, EDGE, ROUTER};
 
 /// How long the EndpointSlice controller may need.
 const SLICES: Duration = Duration::from_secs(60);
@@ -84,7 +84,7 @@ pub async fn await_departure(cluster: &Cluster, base: &str) -> Result<()> {
 /// Whether a slice leads to one of these addresses and belongs to a Service that is not the routers' own.
 fn leads_to(slice: &Value, routers: &BTreeSet<String>) -> bool {
     let owner = slice["metadata"]["labels"]["kubernetes.io/service-name"].as_str();
-    if owner.is_some_and(|name| name == ROUTER || name.starts_with("dev-router-")) {
+    if owner.is_some_and(|name| name == ROUTER || name == EDGE) {
         return false;
     }
     let endpoints = slice["endpoints"].as_array().into_iter().flatten();

@@ -12,7 +12,7 @@ use crate::commands::Context;
 use crate::error::Result;
 use crate::manifest::labels;
 use crate::router::admission::Admitted;
-use crate::router::install::{CONTROL, ROUTER};
+use crate::router::install::{CONTROL, EDGE, ROUTER};
 use crate::ui::table;
 
 /// Show routers, environments and how it is with each service
@@ -171,7 +171,7 @@ fn services(read: &Base, look: &Look) -> Vec<ServiceState> {
         Some((label.to_owned(), service.clone()))
     };
     let shadows: BTreeMap<String, Value> = read.services.iter().filter_map(shadow_of).collect();
-    let own = |name: &str| name == ROUTER || name == CONTROL || name.starts_with("dev-router-");
+    let own = |name: &str| [ROUTER, CONTROL, EDGE].contains(&name);
     let mut states = Vec::new();
     for service in &read.services {
         let Some(name) = name_of(service) else {

@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::cluster::base::{Base, ROUTER};
+use crate::cluster::base::Base;
 use crate::environment::Scope;
 use crate::manifest::labels::{self, BASE_VERSION};
 use crate::manifest::{Manifest, Origin};
+use crate::router::install::{CONTROL, EDGE, ROUTER};
 
 /// Services that `dev` puts beside a base, by name, whatever became of their labels.
-const OWN: [&str; 2] = [ROUTER, "dev-control"];
+const OWN: [&str; 3] = [ROUTER, CONTROL, EDGE];
 
 /// The Services of a base that an environment may borrow: all of the application's, none that `dev` put there itself.
 pub fn borrowable(base: &Base) -> impl Iterator<Item = &Value> {

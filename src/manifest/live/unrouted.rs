@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::manifest::labels;
+use crate::router::install::{CONTROL, EDGE, ROUTER};
 
 /// Services that `dev` puts beside a base, and what runs behind them, by name.
-const OWN: [&str; 3] = ["dev-router", "dev-control", labels::ADMISSION];
+const OWN: [&str; 4] = [ROUTER, CONTROL, EDGE, labels::ADMISSION];
 
 /// The objects of a base without those of the routers; Services that lead to the routers get their own selector and ports back, as
 /// their shadow keeps them.

@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::options::Options;
+use crate::control::{CONTROL, ROUTER};
 use crate::error::Result;
 use crate::manifest::labels::{self, Stamp};
 use crate::manifest::{Context, Manifest, builtin};
 
-/// The name of the routers' Deployment, Service, account and PodDisruptionBudget, and the value of their labels.
-pub const ROUTER: &str = "dev-router";
-/// The name of the Deployment, the Service, the account and the Lease of the process that writes.
-pub const CONTROL: &str = "dev-control";
+/// The name of the Service by which requests from outside reach the routers, where they do.
+pub const EDGE: &str = "dev-router-edge";
 
 /// The templates: file, text, and the part that they belong to.
 pub const TEMPLATES: [(&str, &str, &str); 4] = [
@@ -243,7 +242,7 @@ mod tests {
             60
         );
         assert_eq!(Options::of_deployment(deployment), Some(options));
-        let edge = find(&objects, "Service", "dev-router-edge");
+        let edge = find(&objects, "Service", EDGE);
         assert_eq!(edge["spec"]["type"], "NodePort");
         assert_eq!(edge["spec"]["ports"].as_array().map(Vec::len), Some(1));
         let data = &find(&objects, "ConfigMap", labels::ADMISSION)["data"];
@@ -278,7 +277,11 @@ mod tests {
                     "`NAME`" => " named as shared".to_owned(),
                     names => format!(" named {names}"),
                 };
-                let row = format!("| {} | {}{named} |", words(&rule["verbs"]), words(&rule["resources"]));
+                let row = format!(
+                    "| {} | {}{named} |",
+                    words(&rule["verbs"]),
+                    words(&rule["resources"])
+                );
                 assert!(page.contains(&row), "{}: {row}", object.key());
                 rules += 1;
             }

@@ -4,6 +4,7 @@ mod manifests;
 mod options;
 mod preflight;
 
-pub use manifests::{CONTROL, ROUTER, TEMPLATES, manifests, router_labels, stamp};
+pub use crate::control::{CONTROL, ROUTER};
+pub use manifests::{EDGE, TEMPLATES, manifests, router_labels, stamp};
 pub use options::{EdgeOptions, Exposure, Options};
 pub use preflight::{obstacles, trial_pod};
