@@ -43,6 +43,8 @@ pub struct Outcome {
     pub failed: u64,
     /// How long it took.
     pub seconds: f64,
+    /// The 99th percentile of each turn in milliseconds: what else the machine does spoils some turns and not their median.
+    pub turns: Vec<f64>,
 }
 
 impl Outcome {
@@ -51,6 +53,7 @@ impl Outcome {
         self.times.extend(&other.times);
         self.failed += other.failed;
         self.seconds += other.seconds;
+        self.turns.extend(&other.turns);
     }
 }
 
@@ -58,8 +61,10 @@ impl Outcome {
 pub fn run(load: &Load, process: &Child) -> Outcome {
     let line = serde_json::to_string(load).expect("JSON");
     let value = process.ask(&line);
+    let times = Histogram::from_value(&value["times"]);
     Outcome {
-        times: Histogram::from_value(&value["times"]),
+        turns: vec![times.percentile(99.0)],
+        times,
         failed: value["failed"].as_u64().expect("a number"),
         seconds: load.millis as f64 / 1000.0,
     }

@@ -265,10 +265,13 @@ fn figure(name: &str, millis: f64) {
 
 fn line(name: &str, outcome: &Outcome) {
     assert_eq!(outcome.failed, 0, "{name}: requests failed");
+    let mut turns = outcome.turns.clone();
+    turns.sort_by(f64::total_cmp);
     println!(
-        "  {name:48} {:8.0} requests/s  p50 {:7.3} ms  p99 {:7.3} ms",
+        "  {name:42} {:8.0} requests/s  p50 {:7.3} ms  p99 {:7.3} ms (median of turns {:7.3})",
         outcome.times.count() as f64 / outcome.seconds,
         outcome.times.percentile(50.0),
-        outcome.times.percentile(99.0)
+        outcome.times.percentile(99.0),
+        turns[turns.len() / 2]
     );
 }
