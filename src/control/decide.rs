@@ -293,7 +293,7 @@ impl Case<'_> {
 
     /// A Service without a shadow.
     fn alone(&self, service: &Service, taken: &BTreeSet<u16>) -> Option<Next> {
-        if let Some(restored) = self.restored_by_annotation(service, "its shadow is gone") {
+        if let Some(restored) = Self::by_annotation(service, "its shadow is gone") {
             return Some(restored);
         }
         if is_stained(managed(service)) {
@@ -323,13 +323,13 @@ impl Case<'_> {
     /// Somebody changed the annotations of the shadow: without them nothing is safe, so it begins anew.
     fn unreadable(&self, service: &Service, why: &str) -> Next {
         let why = format!("its shadow cannot be read ({why})");
-        self.restored_by_annotation(service, &why)
+        Self::by_annotation(service, &why)
             .unwrap_or_else(|| Next::step(State::Draining, Step::DeleteShadow))
     }
 
     /// Restores a Service of which only its own annotation tells what it was: the routers have lost the base's pods. `None`: it has
     /// no annotation.
-    fn restored_by_annotation(&self, service: &Service, why: &str) -> Option<Next> {
+    fn by_annotation(service: &Service, why: &str) -> Option<Next> {
         restore_annotation(service)?;
         let Some(original) = patches::read_restore(service) else {
             return Some(Next::rest(State::Broken {

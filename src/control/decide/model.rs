@@ -2,6 +2,7 @@
 //! watches and of ends of the process between any two writes.
 
 mod owner;
+mod server;
 mod world;
 
 use proptest::prelude::*;

@@ -76,6 +76,21 @@ impl Manifest {
             .collect()
     }
 
+    /// The manifest that means this, as close to this one as it can be.
+    pub(super) fn as_in(&self, meant: &Routing) -> Self {
+        let version = meant.selector.get("version").map(String::as_str);
+        let known = self.routing();
+        let target = |index: usize| match &meant.ports[index].target_port {
+            same if *same == known.ports[index].target_port => self.targets[index],
+            Some(IntOrString::String(_)) => Some(Target::Named),
+            Some(IntOrString::Int(_)) | None => Some(Target::Number),
+        };
+        Self {
+            version: version.map(|version| if version == "v1" { "v1" } else { "v2" }),
+            targets: [target(0), target(1)],
+        }
+    }
+
     /// What it means.
     pub(super) fn routing(&self) -> Routing {
         let ports = self

@@ -1,21 +1,19 @@
-//! The cluster as far as it matters: one Service, its shadow, two routers, and an API server that knows JSON Patch, versions and
-//! field owners.
+//! The cluster as far as it matters: one Service, its shadow, two routers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Event;
 use super::owner::{self, Manifest, Write};
+use super::server::{apply, written};
 use crate::control::decide::{
     Acked, AckedPort, Backends, Observed, Periods, Router, State, Step, Template, decide,
 };
-use crate::control::fields::{self, Path};
 use crate::control::patches::Patch;
 use crate::control::routing::Routing;
 use crate::control::shadow::{self, Shadow};
@@ -476,20 +474,7 @@ impl World {
                 if !patch.is_empty() && patch.iter().all(|operation| apply(&mut value, operation)) {
                     let after: Service = serde_json::from_value(value).unwrap();
                     self.meant = Routing::of(&after);
-                    self.last.version = match after
-                        .spec
-                        .as_ref()
-                        .unwrap()
-                        .selector
-                        .as_ref()
-                        .unwrap()
-                        .get("version")
-                        .map(String::as_str)
-                    {
-                        Some("v1") => Some("v1"),
-                        Some(_) => Some("v2"),
-                        None => None,
-                    };
+                    self.last = self.last.as_in(&self.meant);
                     self.store(after, "owner", false);
                 }
                 return;
@@ -513,64 +498,12 @@ impl World {
         self.store(with(self.service(), &routing), "owner", all);
     }
 
-    /// What the API server does with a write. `all`: the manager owns whatever there is.
-    fn store(&mut self, mut after: Service, manager: &str, all: bool) {
-        let before = self.service();
-        let annotations = &mut after.metadata.annotations;
-        if annotations.as_ref().is_some_and(BTreeMap::is_empty) {
-            *annotations = None;
+    fn store(&mut self, after: Service, manager: &str, all: bool) {
+        if let Some(mut after) = written(&self.service(), after, manager, all, self.now) {
+            self.version += 1;
+            after.metadata.resource_version = Some(self.version.to_string());
+            self.service = Some(after);
         }
-        if after == before && !all {
-            return;
-        }
-        let changed: BTreeSet<Path> = match all {
-            true => values(&after).into_keys().collect(),
-            false => {
-                let (old, new) = (values(&before), values(&after));
-                new.into_iter()
-                    .filter(|(path, value)| old.get(path) != Some(value))
-                    .map(|(path, _)| path)
-                    .collect()
-            }
-        };
-        let gone: BTreeSet<Path> = values(&before)
-            .into_keys()
-            .filter(|path| !values(&after).contains_key(path))
-            .collect();
-        let mut entries = Vec::new();
-        let mut own = changed.clone();
-        for entry in after.metadata.managed_fields.take().unwrap_or_default() {
-            let mut paths: BTreeSet<Path> =
-                fields::members(&entry).difference(&gone).cloned().collect();
-            if entry.manager.as_deref() == Some(manager) {
-                if changed.is_empty() {
-                    entries.push(entry);
-                } else {
-                    own.extend(paths);
-                }
-                continue;
-            }
-            paths = paths.difference(&changed).cloned().collect();
-            if !paths.is_empty() {
-                entries.push(ManagedFieldsEntry {
-                    fields_v1: Some(FieldsV1(fields::tree(&paths))),
-                    ..entry
-                });
-            }
-        }
-        if !changed.is_empty() {
-            entries.push(ManagedFieldsEntry {
-                manager: Some(manager.to_owned()),
-                operation: Some("Update".to_owned()),
-                time: Some(Time(self.now)),
-                fields_v1: Some(FieldsV1(fields::tree(&own))),
-                ..ManagedFieldsEntry::default()
-            });
-        }
-        self.version += 1;
-        after.metadata.managed_fields = Some(entries);
-        after.metadata.resource_version = Some(self.version.to_string());
-        self.service = Some(after);
     }
 }
 
@@ -586,69 +519,5 @@ fn is_pods(target: Option<&IntOrString>) -> bool {
         Some(IntOrString::Int(number)) => owner::PODS.contains(number),
         Some(IntOrString::String(name)) => name == owner::NAME,
         None => false,
-    }
-}
-
-/// The fields that are owned, with what is in them.
-fn values(service: &Service) -> BTreeMap<Path, Value> {
-    let routing = Routing::of(service);
-    let path = |steps: &[&str]| {
-        steps
-            .iter()
-            .map(|step| (*step).to_owned())
-            .collect::<Path>()
-    };
-    let mut values = BTreeMap::from([(path(&["f:spec", "f:selector"]), json!(routing.selector))]);
-    for port in &routing.ports {
-        let key = format!("k:{{\"port\":{}}}", port.port);
-        values.insert(
-            path(&["f:spec", "f:ports", &key, "f:targetPort"]),
-            json!(port.target_port),
-        );
-    }
-    for (name, value) in service.metadata.annotations.iter().flatten() {
-        values.insert(
-            path(&["f:metadata", "f:annotations", &format!("f:{name}")]),
-            json!(value),
-        );
-    }
-    for (name, value) in service.metadata.labels.iter().flatten() {
-        values.insert(
-            path(&["f:metadata", "f:labels", &format!("f:{name}")]),
-            json!(value),
-        );
-    }
-    values
-}
-
-/// One operation of a JSON Patch, as the API server does it: a missing value equals `null`.
-fn apply(value: &mut Value, operation: &Value) -> bool {
-    let path = operation["path"].as_str().unwrap();
-    let wanted = operation["value"].clone();
-    let found = value.pointer(path).cloned();
-    let (parent, key) = path.rsplit_once('/').unwrap();
-    let key = key.replace("~1", "/");
-    match operation["op"].as_str().unwrap() {
-        "test" => found.unwrap_or_default() == wanted,
-        "remove" | "replace" if found.is_none() => false,
-        "remove" => value
-            .pointer_mut(parent)
-            .unwrap()
-            .as_object_mut()
-            .unwrap()
-            .remove(&key)
-            .is_some(),
-        "replace" => {
-            *value.pointer_mut(path).unwrap() = wanted;
-            true
-        }
-        "add" => {
-            let Some(Value::Object(parent)) = value.pointer_mut(parent) else {
-                return false;
-            };
-            parent.insert(key, wanted);
-            true
-        }
-        other => panic!("{other}"),
     }
 }
