@@ -121,4 +121,17 @@ pub enum Command {
     Schema(commands::schema::Schema),
     /// Print or write the manual pages
     Man(commands::man::Man),
+    /// Run Envoy and its link, as the first process of a router's pod
+    #[command(hide = true)]
+    RouterRun(commands::router_run::RouterRun),
+    /// Keep a router's Envoy in step with the cluster
+    #[command(hide = true)]
+    RouterLink(commands::router_link::RouterLink),
+}
+
+impl Command {
+    /// Whether the command takes SIGTERM and SIGINT itself: it has to finish something first.
+    pub fn takes_signals(&self) -> bool {
+        matches!(self, Self::RouterRun(_))
+    }
 }

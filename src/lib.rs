@@ -77,10 +77,11 @@ fn start(cli: Cli, basics: Basics, ui: Ui) -> Result<u8> {
         basics,
         ui,
     };
+    let takes_signals = cli.command.takes_signals();
     let result = runtime.block_on(async {
         tokio::select! {
             result = commands::run(cli.command, &context) => result,
-            () = stopped() => Err(Error::interrupted()),
+            () = stopped(), if !takes_signals => Err(Error::interrupted()),
         }
     });
     // A blocked thread (a read of the terminal) must not hold the process back.

@@ -23,6 +23,8 @@ pub async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Completions(completions) => completions.run(context),
         Command::Schema(schema) => schema.run(context),
         Command::Man(man) => man.run(context),
+        Command::RouterRun(router) => router.run(context).await,
+        Command::RouterLink(link) => link.run(context).await,
     }
     .map(|()| 0)
 }

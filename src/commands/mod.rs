@@ -12,6 +12,8 @@ pub mod image;
 pub mod logs;
 pub mod man;
 pub mod render;
+pub mod router_link;
+pub mod router_run;
 pub mod schema;
 pub mod status;
 pub mod up;

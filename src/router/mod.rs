@@ -8,5 +8,6 @@ pub mod envoy;
 pub mod install;
 pub mod model;
 pub mod protocol;
+pub mod run;
 pub mod shadow;
 pub mod table;
