@@ -126,11 +126,17 @@ pub enum Command {
     /// Put the routers of a base in front of Services that environments override
     #[command(hide = true)]
     Control(commands::control::Control),
+    /// Run Envoy and its link, as the first process of a router's pod
+    #[command(hide = true)]
+    RouterRun(commands::router_run::RouterRun),
+    /// Keep a router's Envoy in step with the cluster
+    #[command(hide = true)]
+    RouterLink(commands::router_link::RouterLink),
 }
 
 impl Command {
-    /// Whether it is a process of the cluster, which goes on until it is told to stop and puts things in order then.
-    pub fn stops_itself(&self) -> bool {
-        matches!(self, Self::Control(_))
+    /// Whether the command takes SIGTERM and SIGINT itself: it has to put something in order first.
+    pub fn takes_signals(&self) -> bool {
+        matches!(self, Self::Control(_) | Self::RouterRun(_))
     }
 }

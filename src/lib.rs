@@ -56,7 +56,7 @@ pub fn run() -> ExitCode {
         }
     };
     let ui = Ui::new(basics.level, basics.format, basics.no_colour);
-    log_to_stderr(cli.command.stops_itself());
+    log_to_stderr(cli.command.takes_signals());
     match start(cli, basics, ui.clone()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -78,13 +78,12 @@ fn start(cli: Cli, basics: Basics, ui: Ui) -> Result<u8> {
         basics,
         ui,
     };
+    let takes_signals = cli.command.takes_signals();
     let result = runtime.block_on(async {
-        if cli.command.stops_itself() {
-            return commands::run(cli.command, &context).await;
-        }
         tokio::select! {
             result = commands::run(cli.command, &context) => result,
-            () = stopped() => Err(Error::interrupted()),
+            // Not even listened for: the command would never see the signal then.
+            () = stopped(), if !takes_signals => Err(Error::interrupted()),
         }
     });
     // A blocked thread (a read of the terminal) must not hold the process back.

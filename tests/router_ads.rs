@@ -144,11 +144,12 @@ async fn services_come_and_go_under_load() {
     let both = made(&[("web", web), ("api", port(second, &[other.address], &[]))]);
     let mut envoy = Fed::new(&program).await;
     let server = Server::start(&envoy.ads(), one.clone());
-    envoy.start(1);
+    // Envoy counts whole seconds: from the second one on it tells clients to leave.
+    envoy.start(3);
     server.accepted().await;
     let load = Load::start(&[plan(to, None, &["base"])]);
     let mut times = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..3 {
         times.push(server.update(both.clone()).await);
         let mut kept = Client::connect(second_to).await;
         kept.send(GET).await;
@@ -323,7 +324,7 @@ async fn a_refused_resource_holds_up_nothing_else() {
     assert_eq!(acked.rejections[0].kind, Kind::Clusters);
     assert_eq!(acked.rejections[0].name, "bad");
     assert!(
-        acked.rejections[0].message.contains("ConnectTimeout"),
+        acked.rejections[0].message.contains("duration"),
         "{}",
         acked.rejections[0].message
     );

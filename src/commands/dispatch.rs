@@ -25,6 +25,8 @@ pub async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Schema(schema) => schema.run(context),
         Command::Man(man) => man.run(context),
         Command::Control(control) => control.run(context).await,
+        Command::RouterRun(router) => router.run(context).await,
+        Command::RouterLink(link) => link.run(context).await,
     }
     .map(|()| 0)
 }

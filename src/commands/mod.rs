@@ -14,6 +14,8 @@ pub mod logs;
 pub mod man;
 pub mod render;
 pub mod router;
+pub mod router_link;
+pub mod router_run;
 pub mod schema;
 pub mod status;
 pub mod up;

@@ -9,5 +9,6 @@ pub mod families;
 pub mod install;
 pub mod model;
 pub mod protocol;
+pub mod run;
 pub mod shadow;
 pub mod table;

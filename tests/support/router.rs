@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use dev::router::ads::{Acked, Ads, serve};
 use dev::router::envoy::Snapshot;
 use dev::router::envoy::bootstrap::{Bootstrap, READY_PORT, bootstrap};
+use dev::router::run::Admin;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::UnixStream;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -90,20 +90,15 @@ impl Fed {
         }
     }
 
-    /// The admin interface's answer to a GET.
-    pub async fn admin(&self, path: &str) -> String {
-        let socket = self.folder.path().join("admin.sock");
-        let mut stream = UnixStream::connect(socket).await.unwrap();
-        let request = format!("GET {path} HTTP/1.0\r\nhost: admin\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    /// The admin interface.
+    pub fn admin(&self) -> Admin {
+        Admin::new(&self.folder.path().join("admin.sock"))
     }
 
     /// A statistic of Envoy.
     pub async fn stat(&self, name: &str) -> u64 {
-        let text = self.admin(&format!("/stats?filter=^{name}$")).await;
+        let path = format!("/stats?filter=^{name}$");
+        let text = self.admin().get(&path).await.unwrap();
         let value = text.trim().rsplit(' ').next().unwrap();
         value.parse().unwrap_or_else(|_| panic!("{name}: {text:?}"))
     }

@@ -62,7 +62,7 @@ impl Acked {
             })
     }
 
-    pub(super) fn set(&mut self, kind: Kind, name: String, version: Option<String>) {
+    pub(in crate::router) fn set(&mut self, kind: Kind, name: String, version: Option<String>) {
         let versions = &mut self.versions[kind.index()];
         match version {
             Some(version) => versions.insert(name, version),
