@@ -67,7 +67,11 @@ fn manifests_that_cannot_be_are_refused_at_their_place() {
         ),
         (
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n",
-            &["ConfigMap x", "m.yaml:1", "m.yaml:5"],
+            &[
+                "Error: m.yaml:7:18: ConfigMap x",
+                "m.yaml:1:1",
+                "m.yaml:5:1",
+            ],
         ),
         (
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, name: y}\n",
@@ -92,6 +96,36 @@ fn manifests_that_cannot_be_are_refused_at_their_place() {
                 run.stderr
             );
         }
+    }
+}
+
+#[test]
+fn names_that_do_not_fit_an_environment_are_told_at_their_place() {
+    let service = |name: &str| {
+        format!("apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\nspec: {{}}\n")
+    };
+    let long = "a".repeat(62);
+    let cases = [
+        (service(&long), "Error: m.yaml:4:9: "),
+        (service("x") + "---\n" + &service("x-e"), "m.yaml:4:9: "),
+        (
+            service(&format!("{long}b")) + "---\n" + &service(&format!("{long}c")),
+            "m.yaml:10:9: ",
+        ),
+    ];
+    for (text, place) in cases {
+        let project = Project::new(&[
+            (
+                "dev.yaml",
+                "app: a\nbase: b\nservices: {x: {manifests: m.yaml}}\n",
+            ),
+            ("m.yaml", &text),
+        ]);
+        let run = project.dev(&["render", "-n", "b", "-e", "e"]);
+        println!("{}", run.stderr);
+        assert_eq!(run.code, 2, "{text}: {}", run.stderr);
+        assert!(run.stderr.contains(place), "{}", run.stderr);
+        assert!(run.stderr.contains("  name: "), "{}", run.stderr);
     }
 }
 
