@@ -34,9 +34,15 @@ pub(super) async fn load(dir: &Path, root: &Path, service: &str) -> Result<Loade
     };
     let output = ran
         .await
-        .map_err(|error| match place_of(error.causes(), &shown, root) {
-            Some(place) => error.at(place),
-            None => error,
+        .map_err(|error| {
+            let error = error.hint(format!(
+                "it can be run alone: kubectl kustomize {}",
+                dir.display()
+            ));
+            match place_of(error.causes(), &shown, root) {
+                Some(place) => error.at(place),
+                None => error,
+            }
         })?
         .ok_or_else(|| {
             Error::usage(
@@ -129,7 +135,7 @@ mod tests {
             (
                 "over/kustomization.yaml",
                 "resources: [../base]\nnmePrefix: x-\n",
-                "over/kustomization.yaml:2:1",
+                "over/kustomization.yaml:2:12",
             ),
             (
                 "over/kustomization.yaml",
