@@ -13,6 +13,7 @@ fn complete() -> Value {
     json!({
         "app": "shop",
         "base": "shop",
+        "clusterDomain": "cluster.local",
         "registry": "localhost:5000",
         "vars": {"colour": "red"},
         "services": {
@@ -31,6 +32,7 @@ fn complete() -> Value {
             }}},
             "web": {
                 "manifests": "web/k8s/", "needs": ["db"], "run": "go run .", "vars": {"size": 1},
+                "claims": {"data": "empty"},
                 "image": {"name": "shop/web", "layers": {
                     "context": "web", "build": "make", "base": "scratch", "files": {"bin/web": "/app/web"},
                     "entrypoint": ["/app/web"], "cmd": ["-v"], "env": {"A": "b"}, "workdir": "/app",
@@ -46,8 +48,9 @@ fn complete() -> Value {
 }
 
 /// Keys whose children are names that people choose.
-const FREE: [&str; 8] = [
+const FREE: [&str; 9] = [
     "vars",
+    "claims",
     "services",
     "profiles",
     "set",
@@ -80,7 +83,12 @@ fn keys(value: &Value, path: &mut Vec<String>, free: bool, found: &mut Vec<Vec<S
             }
             let free_below = !free && FREE.contains(&key.as_str());
             // The contents of `vars` and `set` are anybody's.
-            if !(free_below && matches!(key.as_str(), "vars" | "set" | "args" | "files" | "env")) {
+            if !(free_below
+                && matches!(
+                    key.as_str(),
+                    "vars" | "claims" | "set" | "args" | "files" | "env"
+                ))
+            {
                 keys(child, path, free_below, found);
             }
             path.pop();

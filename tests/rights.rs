@@ -38,11 +38,13 @@ const NEEDED: [(&str, &str, &[&str]); 5] = [
     ("", "secrets", &["get", "create", "patch", "delete"]),
 ];
 
-/// What is used in place of another right, or only where an object is not gone as soon as it is deleted.
-const SOMETIMES: [(&str, &str, &[&str]); 3] = [
+/// What is used in place of another right, or only where an object is not gone as soon as it is deleted, or where objects
+/// come or go in an environment that is there.
+const SOMETIMES: [(&str, &str, &[&str]); 4] = [
     ("apps", "deployments", &["get"]),
     ("", "services", &["get"]),
     ("", "serviceaccounts", &["get", "watch"]),
+    ("", "configmaps", &["update"]),
 ];
 
 /// What `dev` takes beside it where it makes and removes the namespace itself.

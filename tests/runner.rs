@@ -14,6 +14,7 @@ mod faults;
 mod kill;
 mod logs;
 mod overlay;
+mod overlay_rights;
 mod remove;
 mod render;
 mod rights;

@@ -13,7 +13,7 @@ use crate::cluster::errors::{MissingRight, missing_right};
 use crate::cluster::health::Watched;
 use crate::cluster::request::Failure;
 use crate::error::Result;
-use crate::manifest::labels;
+use crate::manifest::{ObjectKey, labels};
 use crate::plan::{Action, NamespaceStep, Plan};
 
 /// Requests in flight at once.
@@ -101,16 +101,24 @@ pub fn needed(plan: &Plan) -> BTreeSet<Right> {
     if plan.is_empty() {
         return rights;
     }
-    let record = match plan.recorded {
-        Some(_) => "update",
-        None => "create",
-    };
-    rights.insert(Right::core(record, "configmaps", &plan.namespace));
+    let during = &plan.inventory_during;
+    if plan.recorded.is_none() {
+        rights.insert(Right::core("create", "configmaps", &plan.namespace));
+    }
+    let grows = plan
+        .recorded
+        .as_ref()
+        .is_some_and(|recorded| recorded != during);
+    if grows || *during != plan.inventory_after {
+        rights.insert(Right::core("update", "configmaps", &plan.namespace));
+    }
     for change in &plan.changes {
         let verbs: &[&'static str] = match &change.action {
             Action::Create => &["create", "patch"],
             Action::Update(_) => &["patch"],
+            Action::Recreate(_) if goes_at_once(&change.key) => &["delete", "create", "patch"],
             Action::Recreate(_) => &["delete", "list", "watch", "create", "patch"],
+            Action::Delete if goes_at_once(&change.key) => &["delete"],
             Action::Delete => &["delete", "list", "watch"],
             Action::Unchanged | Action::Blocked(_) => &[],
         };
@@ -132,6 +140,11 @@ pub fn needed(plan: &Plan) -> BTreeSet<Right> {
         }
     }
     rights
+}
+
+/// Kinds that nothing is waited for when they are deleted.
+fn goes_at_once(key: &ObjectKey) -> bool {
+    key.group().is_empty() && matches!(key.kind.as_str(), "ConfigMap" | "Secret" | "ServiceAccount")
 }
 
 /// PURE: the rights that can be asked for before anything is written: in a namespace that is not there yet, none can be had.

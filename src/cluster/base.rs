@@ -70,6 +70,17 @@ fn config_maps() -> Resource {
     core("ConfigMap", "configmaps")
 }
 
+/// The kinds that a copy may need of a base.
+fn of_core(kind: &str) -> Resource {
+    let plural = match kind {
+        "Secret" => "secrets",
+        "PersistentVolumeClaim" => "persistentvolumeclaims",
+        "ServiceAccount" => "serviceaccounts",
+        _ => "configmaps",
+    };
+    core(kind, plural)
+}
+
 fn core(kind: &str, plural: &str) -> Resource {
     Resource {
         api_version: "v1".to_owned(),
@@ -141,13 +152,7 @@ impl Cluster {
         name: &str,
         attempt: &str,
     ) -> Result<Option<Value>> {
-        let plural = match kind {
-            "Secret" => "secrets",
-            "PersistentVolumeClaim" => "persistentvolumeclaims",
-            "ServiceAccount" => "serviceaccounts",
-            _ => "configmaps",
-        };
-        let path = core(kind, plural).object(Some(namespace), name);
+        let path = of_core(kind).object(Some(namespace), name);
         let found: Option<Value> = self.get_opt(&path, attempt).await?;
         Ok(found.map(|mut object| {
             // Answers do not always repeat them.

@@ -14,7 +14,15 @@ use crate::plan::{Desired, Id, Inventory, Kinds, Live, Observed};
 type Kind = (String, String);
 
 /// What was read of one kind.
-type Reading = (Kind, Result<Vec<Value>>);
+type Reading = (Kind, Result<Found>);
+
+/// Objects of a kind.
+#[derive(Debug, Default)]
+struct Found {
+    objects: Vec<Value>,
+    /// They were asked for one by one, as they may not be listed: others may be there.
+    by_name: bool,
+}
 
 /// Reads what is there of the kinds that are desired or were recorded.
 pub async fn observe(cluster: &Cluster, desired: &Desired) -> Result<Observed> {
@@ -51,6 +59,26 @@ pub async fn observe(cluster: &Cluster, desired: &Desired) -> Result<Observed> {
     };
     let (more_kinds, more) = read_kinds(cluster, namespace, &recorded, &recorded_names).await?;
     readings.extend(more);
+    // What was recorded and is wanted no more is not among the names that were asked for.
+    let unlisted: BTreeSet<Kind> = readings
+        .iter()
+        .filter(|(kind, reading)| {
+            wanted.contains(kind) && reading.as_ref().is_ok_and(|found| found.by_name)
+        })
+        .map(|(kind, _)| kind.clone())
+        .collect();
+    let rest = |kind: &Kind| -> Vec<String> {
+        let known = names(kind);
+        let same = |key: &ObjectKey| key.kind == kind.1 && key.group() == group_of(&kind.0);
+        inventory
+            .iter()
+            .flat_map(Inventory::entries)
+            .filter(|entry| same(&entry.key) && !known.contains(&entry.key.name))
+            .map(|entry| entry.key.name.clone())
+            .collect()
+    };
+    let (_, rest) = read_kinds(cluster, namespace, &unlisted, &rest).await?;
+    readings.extend(rest);
 
     let mut observed = Observed {
         namespace: state,
@@ -60,8 +88,8 @@ pub async fn observe(cluster: &Cluster, desired: &Desired) -> Result<Observed> {
     };
     for (kind, reading) in readings {
         match reading {
-            Ok(objects) => {
-                for object in objects {
+            Ok(found) => {
+                for object in found.objects {
                     if let Some((id, live)) = live(&kind, object) {
                         observed.objects.insert(id, live);
                     }
@@ -77,11 +105,6 @@ pub async fn observe(cluster: &Cluster, desired: &Desired) -> Result<Observed> {
 
 /// Recorded kinds of groups and names that are not read already, whatever their version.
 fn only_recorded(inventory: Option<&Inventory>, wanted: &BTreeSet<Kind>) -> BTreeSet<Kind> {
-    let group = |api_version: &str| {
-        api_version
-            .split_once('/')
-            .map_or(String::new(), |(group, _)| group.to_owned())
-    };
     inventory
         .into_iter()
         .flat_map(Inventory::entries)
@@ -89,9 +112,13 @@ fn only_recorded(inventory: Option<&Inventory>, wanted: &BTreeSet<Kind>) -> BTre
         .filter(|recorded| {
             !wanted
                 .iter()
-                .any(|kind| kind.1 == recorded.1 && group(&kind.0) == group(&recorded.0))
+                .any(|kind| kind.1 == recorded.1 && group_of(&kind.0) == group_of(&recorded.0))
         })
         .collect()
+}
+
+fn group_of(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
 }
 
 async fn read_kinds(
@@ -104,7 +131,7 @@ async fn read_kinds(
         let resource = cluster.resource(&kind.0, &kind.1).await?;
         let reading = match &resource {
             Some(resource) => read(cluster, namespace, resource, names(kind)).await,
-            None => Ok(Vec::new()),
+            None => Ok(Found::default()),
         };
         let served = resource.map(|resource| resource.served());
         Ok::<_, Error>((kind.clone(), served, reading))
@@ -120,9 +147,9 @@ async fn read_kinds(
 
 /// A missing right concerns one kind; anything else ends the command.
 #[allow(clippy::type_complexity)]
-fn not_fatal(reading: Result<Vec<Value>, (Error, bool)>) -> Result<Result<Vec<Value>>> {
+fn not_fatal(reading: Result<Found, (Error, bool)>) -> Result<Result<Found>> {
     match reading {
-        Ok(objects) => Ok(Ok(objects)),
+        Ok(found) => Ok(Ok(found)),
         Err((error, true)) => Ok(Err(error)),
         Err((error, false)) => Err(error),
     }
@@ -135,7 +162,7 @@ async fn read(
     namespace: &str,
     resource: &Resource,
     names: Vec<String>,
-) -> Result<Vec<Value>, (Error, bool)> {
+) -> Result<Found, (Error, bool)> {
     let explain = |attempt: String, failure: &Failure| {
         (
             cluster.explain_failure(&attempt, failure),
@@ -145,9 +172,14 @@ async fn read(
     if resource.namespaced {
         let collection = resource.collection(Some(namespace));
         match cluster.try_list(&collection, false).await {
-            Ok(listed) => return Ok(listed.items),
+            Ok(listed) => {
+                return Ok(Found {
+                    objects: listed.items,
+                    by_name: false,
+                });
+            }
             // The kind was in the table but this server does not have it.
-            Err(failure) if failure.is_not_found() => return Ok(Vec::new()),
+            Err(failure) if failure.is_not_found() => return Ok(Found::default()),
             Err(failure) if failure.is_forbidden() => {}
             Err(failure) => {
                 return Err(explain(
@@ -167,7 +199,10 @@ async fn read(
         }
     });
     let found = futures::future::try_join_all(reads).await?;
-    Ok(found.into_iter().flatten().collect())
+    Ok(Found {
+        objects: found.into_iter().flatten().collect(),
+        by_name: resource.namespaced,
+    })
 }
 
 /// An object of the cluster with what the plan needs to know about its field managers.

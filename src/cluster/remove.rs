@@ -121,6 +121,7 @@ pub async fn down(
         cluster.deletable_kinds(),
     )
     .await?;
+    let recorded = inventory.is_some();
     let inventory = inventory.unwrap_or_default();
     let kinds = with_recorded(cluster, kinds, &inventory).await?;
 
@@ -139,7 +140,8 @@ pub async fn down(
             Class::Dependent | Class::Ambient => {}
         }
     }
-    let record = waves.remove(&Wave::Record).is_some();
+    // The record was read, even where ConfigMaps may not be listed.
+    let record = waves.remove(&Wave::Record).is_some() || recorded;
     for targets in waves.into_values() {
         let outcome = delete::run(cluster, targets, options.timeout, tell).await?;
         report.removed.extend(outcome.gone);

@@ -7,9 +7,11 @@
 mod alias;
 mod choose;
 mod needs;
+mod reach;
 mod settle;
 
 pub use alias::{aliases, borrowable, limits};
 pub use choose::{Extent, choose};
 pub use needs::{bring, use_scratch, without_followed};
+pub use reach::unreachable;
 pub use settle::{Settled, settle};

@@ -114,15 +114,18 @@ pub fn services_table(services: &[ServiceReport], overlay: Option<&Overlay>) -> 
         return table(&["SERVICE", "VERSION", "STATE", "READY", "URL"], &rows);
     };
     let heads = ["SERVICE", "VERSION", "STATE", "READY", "REQUESTS", "URL"];
-    format!(
-        "{}\nborrowed from {}: {}",
-        table(&heads, &rows).trim_end_matches('\n'),
-        overlay.base,
-        match overlay.borrowed.as_slice() {
-            [] => "nothing".to_owned(),
-            names => names.join(", "),
-        }
-    )
+    let mut text = table(&heads, &rows).trim_end_matches('\n').to_owned();
+    let borrowed = match overlay.borrowed.as_slice() {
+        [] => "nothing".to_owned(),
+        names => names.join(", "),
+    };
+    text.push_str(&format!("\nborrowed from {}: {borrowed}", overlay.base));
+    for (service, why) in &overlay.unreachable {
+        text.push_str(&format!(
+            "\n{service} answers in the environment only: {why}"
+        ));
+    }
+    text
 }
 
 /// One word for a state.

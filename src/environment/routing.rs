@@ -1,7 +1,7 @@
 //! Which requests of the base reach an overlay's copies: whether the base admits the environment, and whether its routers have taken
 //! the copies over.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Service;
@@ -137,7 +137,9 @@ pub struct Overlay {
     pub borrowed: Vec<String>,
     /// How requests of the base reach the copies.
     pub routing: Routing,
-    /// The copies that have a Service in the base, which requests could reach.
+    /// Services whose copies no request to the base can reach, with why; in the environment they answer by their names.
+    pub unreachable: BTreeMap<String, String>,
+    /// The Services whose copies requests can reach.
     #[serde(skip)]
     routable: Vec<String>,
 }
@@ -151,23 +153,27 @@ impl Overlay {
         cluster: &Cluster,
         timeout: Duration,
     ) -> Self {
-        let names: BTreeSet<&str> = overlay::borrowable(base)
-            .filter_map(|service| service["metadata"]["name"].as_str())
-            .collect();
         let copied = exposed
             .services
             .iter()
             .filter(|service| !is_borrowed(service));
-        let routable: Vec<String> = copied
-            .filter_map(|service| service.metadata.name.clone())
-            .filter(|name| names.contains(name.as_str()))
-            .collect();
+        let mut routable = Vec::new();
+        let mut unreachable = BTreeMap::new();
+        for name in copied.filter_map(|service| service.metadata.name.as_ref()) {
+            match overlay::unreachable(base, name) {
+                None => routable.push(name.clone()),
+                Some(why) => {
+                    unreachable.insert(name.clone(), why);
+                }
+            }
+        }
         let (namespace, env) = (&scope.namespace, &scope.stamp.env);
         Self {
             base: base.name.clone(),
             borrowed: borrowed(exposed),
             routing: follow(base, namespace, env, &routable, cluster, timeout).await,
             routable,
+            unreachable,
         }
     }
 
@@ -190,6 +196,7 @@ impl Overlay {
                         why: error.to_string(),
                     },
                     routable: Vec::new(),
+                    unreachable: BTreeMap::new(),
                 });
             }
         };

@@ -10,3 +10,4 @@ pub mod left_out;
 pub mod leftover;
 pub mod project;
 pub mod proxy;
+pub mod rights;

@@ -123,9 +123,8 @@ async fn read_here(
             .read_core(&scope.namespace, kind, name, &attempt)
             .await?;
         let ours = |object: &Value| {
-            object["metadata"]["annotations"]
-                .get(labels::NEEDED_BY)
-                .is_some()
+            let annotations = &object["metadata"]["annotations"];
+            annotations.get(labels::NEEDED_BY).is_some()
         };
         Ok::<_, Error>(found.filter(|object| !ours(object)).map(|_| wanted.clone()))
     });
