@@ -67,7 +67,11 @@ fn manifests_that_cannot_be_are_refused_at_their_place() {
         ),
         (
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n",
-            &["ConfigMap x", "m.yaml:1", "m.yaml:5"],
+            &[
+                "Error: m.yaml:7:18: ConfigMap x",
+                "m.yaml:1:1",
+                "m.yaml:5:1",
+            ],
         ),
         (
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, name: y}\n",
@@ -92,6 +96,29 @@ fn manifests_that_cannot_be_are_refused_at_their_place() {
                 run.stderr
             );
         }
+    }
+}
+
+#[test]
+fn a_copy_that_would_take_another_objects_name_is_told_at_its_name() {
+    let service = |name: &str| {
+        format!("apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\nspec: {{}}\n")
+    };
+    let project = Project::new(&[
+        (
+            "dev.yaml",
+            "app: a\nbase: b\nservices: {x: {manifests: m.yaml}}\n",
+        ),
+        ("m.yaml", &(service("x") + "---\n" + &service("x-e"))),
+    ]);
+    let run = project.dev(&["render", "-n", "b", "-e", "e"]);
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    for word in ["Error: m.yaml:4:9: ", "x-e", "4 |   name: x", "Hint:"] {
+        assert!(
+            run.stderr.contains(word),
+            "\"{word}\" is not in: {}",
+            run.stderr
+        );
     }
 }
 

@@ -67,8 +67,9 @@ try_say_plan() {
 # Caches that the builds fill, if they are not there yet: --untry removes them.
 try_note_caches() {
 	local directory
-	for directory in "$target" "$HOME/.cargo/registry" "$HOME/.cargo/git" "${GOCACHE:-$HOME/.cache/go-build}" \
-		"${GOMODCACHE:-${GOPATH:-$HOME/go}/pkg/mod}" "$cache" \
+	local cargo=${CARGO_HOME:-$HOME/.cargo}
+	for directory in "$target" "$cargo/registry" "$cargo/git" "${GOCACHE:-$HOME/.cache/go-build}" \
+		"${GOMODCACHE:-${GOPATH:-$HOME/go}/pkg/mod}" "${XDG_CONFIG_HOME:-$HOME/.config}/go" "$cache" \
 		"${XDG_STATE_HOME:-$HOME/.local/state}/dev" "${XDG_CACHE_HOME:-$HOME/.cache}/debian-root" "$try_shop"/{web,reviews,ratings}/bin "$try_shop"/{details,redis}/build; do
 		[[ -e $directory ]] || try_note made "$directory"
 	done

@@ -129,7 +129,8 @@ pub async fn render(
     }
     // Two live services may share a ConfigMap.
     let mut objects = live::without_repeats(objects);
-    validate::check_unique(&objects)?;
+    let at_the_name = |error| manifest::at_the_name(error, root);
+    validate::check_unique(&objects).map_err(at_the_name)?;
     let scopes = scopes_of(&objects, cluster).await?;
     let target = Target {
         stamp: scope.stamp.clone(),
@@ -151,12 +152,14 @@ pub async fn render(
     let overlay = scope.overlay.as_ref().zip(cluster);
     if let Some((base, cluster)) = overlay {
         // What is missing shows only when all references are followed; what is brought along is then treated like the rest.
-        let expected = transform(objects.clone(), &target, &scope_of)?.expected;
+        let expected = transform(objects.clone(), &target, &scope_of)
+            .map_err(at_the_name)?
+            .expected;
         let brought = overlay::bring(settings, scope, base, cluster, &expected).await?;
         objects.extend(brought.objects);
         said = brought.said;
     }
-    let transformed = transform(objects, &target, &scope_of)?;
+    let transformed = transform(objects, &target, &scope_of).map_err(at_the_name)?;
     skipped.extend(transformed.skipped);
     let mut rendered = Rendered {
         objects: transformed.objects,

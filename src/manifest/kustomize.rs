@@ -5,8 +5,11 @@ use std::path::Path;
 
 use super::program;
 use super::text::{self, Lines};
-use super::{Loaded, Manifest};
+use super::{Loaded, Manifest, yaml};
 use crate::error::{Error, Place, Result};
+
+/// The names that kustomize looks for, in its order.
+const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// The objects of a kustomization. `dir` is relative to `root`.
 pub(super) async fn load(dir: &Path, root: &Path, service: &str) -> Result<Loaded> {
@@ -20,32 +23,70 @@ pub(super) async fn load(dir: &Path, root: &Path, service: &str) -> Result<Loade
             root.display()
         )));
     }
-    let dir_arg = OsString::from(dir);
-    let output = match program::run(
-        "kustomize",
-        &[OsString::from("build"), dir_arg.clone()],
-        root,
-    )
-    .await?
-    {
-        Some(output) => output,
-        None => program::run("kubectl", &[OsString::from("kustomize"), dir_arg], root)
-            .await?
-            .ok_or_else(|| {
-                Error::usage(
-                    "kustomize: needs the program kustomize or kubectl, and neither is installed",
-                )
-                .hint("see https://kubectl.docs.kubernetes.io/installation/kustomize/")
-            })?,
+    let found = |name: &&str| root.join(dir).join(name).is_file();
+    let shown = dir.join(NAMES.into_iter().find(found).unwrap_or(NAMES[0]));
+    let ran = async {
+        let dir = || OsString::from(dir);
+        match program::run("kustomize", &["build".into(), dir()], root).await? {
+            Some(output) => Ok(Some(output)),
+            None => program::run("kubectl", &["kustomize".into(), dir()], root).await,
+        }
     };
-    let shown = dir.join("kustomization.yaml");
-    let mut manifests: Vec<Manifest> = text::parse(&output.stdout, &shown, service, Lines::Moved)?;
-    for manifest in &mut manifests {
-        manifest.origin.place = Some(Place::file(dir));
-    }
+    let output = ran
+        .await
+        .map_err(|error| {
+            let error = error.hint(format!(
+                "it can be run alone: kubectl kustomize {}",
+                dir.display()
+            ));
+            match place_of(error.causes(), &shown, root) {
+                Some(place) => error.at(place),
+                None => error,
+            }
+        })?
+        .ok_or_else(|| {
+            Error::usage(
+                "kustomize: needs the program kustomize or kubectl, and neither is installed",
+            )
+            .hint("see https://kubectl.docs.kubernetes.io/installation/kustomize/")
+        })?;
+    let manifests: Vec<Manifest> = text::parse(&output.stdout, &shown, service, Lines::Moved)?;
     Ok(Loaded {
         manifests,
         notes: Vec::new(),
+    })
+}
+
+/// Where the program says that something is wrong, as far as it says it: in the kustomization `file` itself, or in a file beside it.
+fn place_of(said: &[String], file: &Path, root: &Path) -> Option<Place> {
+    let line_in = |text: &str| -> Option<usize> {
+        let (_, rest) = text.split_once("yaml: line ")?;
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse().ok()
+    };
+    said.iter().find_map(|text| {
+        if let Some((before, named)) = text.split_once(" in File: ") {
+            let path = file.with_file_name(named.trim());
+            return root.join(&path).is_file().then(|| Place {
+                file: path,
+                line: line_in(before),
+                column: None,
+            });
+        }
+        let (_, wrong) = text.split_once("invalid Kustomization: ")?;
+        let key = wrong
+            .split_once("unknown field \"")
+            .and_then(|(_, rest)| rest.split('"').next());
+        let source = text::read(file, root).unwrap_or_default();
+        let at = key.and_then(|key| yaml::locate(&source, 1, &[key]));
+        Some(match at {
+            Some((line, column)) => Place::at(file, line, column),
+            None => Place {
+                file: file.to_owned(),
+                line: line_in(wrong),
+                column: None,
+            },
+        })
     })
 }
 
@@ -90,6 +131,30 @@ mod tests {
             error.causes().iter().any(|line| line.contains("nope")),
             "{error:?}"
         );
+        for (path, text, place) in [
+            (
+                "over/kustomization.yaml",
+                "resources: [../base]\nnmePrefix: x-\n",
+                "over/kustomization.yaml:2:12",
+            ),
+            (
+                "over/kustomization.yaml",
+                "resources: [../base\n",
+                "over/kustomization.yaml:1",
+            ),
+            (
+                "over/kustomization.yaml",
+                "resources: [c.yaml]\n",
+                "over/c.yaml:1",
+            ),
+        ] {
+            write("over/c.yaml", "a: [\n");
+            write(path, text);
+            let error = load(Path::new("over"), dir.path(), "web").await;
+            let error = error.unwrap_err();
+            let found = error.place().map(ToString::to_string);
+            assert_eq!(found.as_deref(), Some(place), "{error:?}");
+        }
         let error = load(Path::new("ovr"), dir.path(), "web").await.unwrap_err();
         assert_eq!(error.message(), "kustomize: there is no directory ovr");
     }

@@ -71,11 +71,7 @@ pub fn parse(text: &str, file: &Path, service: &str, lines: Lines) -> Result<Vec
             return Err(relocate(error, file, lines));
         }
         let place = match lines {
-            Lines::Same => Place {
-                file: file.to_owned(),
-                line: Some(document.line),
-                column: None,
-            },
+            Lines::Same => Place::at(file, document.line, document.column),
             Lines::Moved => Place::file(file),
         };
         manifests.push(Manifest {
@@ -87,6 +83,25 @@ pub fn parse(text: &str, file: &Path, service: &str, lines: Lines) -> Result<Vec
         });
     }
     Ok(manifests)
+}
+
+/// An error about an object as a whole, at its name: where the text of the file still says which that is.
+pub fn at_the_name(error: Error, root: &Path) -> Error {
+    let Some(Place {
+        file,
+        line: Some(line),
+        ..
+    }) = error.place().cloned()
+    else {
+        return error;
+    };
+    let text = read(&file, root).unwrap_or_default();
+    match yaml::locate(&text, line, &["metadata", "name"]) {
+        Some((line, column)) => error
+            .at(Place::at(file, line, column))
+            .snippet(snippet(&text, line, column, 1)),
+        None => error,
+    }
 }
 
 /// An error about a rendered text whose lines are not those of the file names the file, and says what the line means.

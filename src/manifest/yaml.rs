@@ -32,6 +32,8 @@ pub struct Document {
     pub value: Value,
     /// The line of its first content, from 1.
     pub line: usize,
+    /// The column (in characters) of its first content, from 1.
+    pub column: usize,
 }
 
 /// Reads one document into a type.
@@ -73,16 +75,21 @@ pub fn documents(text: &str, file: &Path) -> Result<Vec<Document>> {
                     Value::Array(items) => items,
                     _ => Vec::new(),
                 };
-                let lines = document
-                    .item_lines
+                let places = document
+                    .items
                     .into_iter()
-                    .chain(std::iter::repeat(document.line));
-                let items = items.into_iter().zip(lines);
-                documents.extend(items.map(|(value, line)| Document { value, line }));
+                    .chain(std::iter::repeat(document.place));
+                let items = items.into_iter().zip(places);
+                documents.extend(items.map(|(value, (line, column))| Document {
+                    value,
+                    line,
+                    column,
+                }));
             }
             value => documents.push(Document {
                 value,
-                line: document.line,
+                line: document.place.0,
+                column: document.place.1,
             }),
         }
     }

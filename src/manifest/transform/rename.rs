@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::{Expected, Target};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::manifest::references::{self, MADE, Reference, SECRET_ANNOTATIONS};
 use crate::manifest::{Manifest, names, walk};
 
@@ -13,8 +13,8 @@ use crate::manifest::{Manifest, names, walk};
 #[derive(Debug, Default)]
 pub(super) struct Names {
     by_kind: HashMap<String, HashMap<String, String>>,
-    /// Old names by kind and new name, where names change.
-    taken: HashMap<(String, String), String>,
+    /// Old names, and where they come from, by kind and new name, where names change.
+    taken: HashMap<(String, String), (String, Option<Place>)>,
 }
 
 impl Names {
@@ -25,14 +25,15 @@ impl Names {
     pub(super) fn of(objects: &[Manifest], target: &Target) -> Result<Self> {
         let mut result = Self::default();
         for object in objects {
-            result.add(object.kind(), object.name(), target)?;
+            let place = object.origin.place.as_ref();
+            result.add(object.kind(), object.name(), place, target)?;
             for (kind, path, made, own_name) in MADE {
                 if object.kind() != *kind {
                     continue;
                 }
                 let named = walk::get(&object.value, path).and_then(Value::as_str);
                 if let Some(name) = named.or(own_name.then(|| object.name())) {
-                    result.add(made, name, target)?;
+                    result.add(made, name, place, target)?;
                 }
             }
         }
@@ -49,14 +50,21 @@ impl Names {
             .iter()
             .filter(|((kind, new), _)| self.get(kind, new).is_some())
             .collect();
-        clashes.sort();
-        let ((kind, new), old) = clashes.first()?;
+        clashes.sort_by_key(|(names, _)| *names);
+        let ((kind, new), (old, place)) = clashes.first()?;
         let message =
             format!("the copy of {kind} {old} would be named {new}, which is another {kind}");
-        Some(Error::usage(message).hint("give the version another name"))
+        let error = Error::usage(message).hint("give the version another name");
+        Some(placed(error, place.as_ref()))
     }
 
-    fn add(&mut self, kind: &str, name: &str, target: &Target) -> Result<()> {
+    fn add(
+        &mut self,
+        kind: &str,
+        name: &str,
+        place: Option<&Place>,
+        target: &Target,
+    ) -> Result<()> {
         let new = match &target.suffix {
             Some(suffix) => {
                 // Endpoints belong to the Service of their name.
@@ -66,17 +74,19 @@ impl Names {
             None => name.to_owned(),
         };
         if target.suffix.is_some()
-            && let Some(other) = self
-                .taken
-                .insert((kind.to_owned(), new.clone()), name.to_owned())
+            && let Some((other, _)) = self.taken.insert(
+                (kind.to_owned(), new.clone()),
+                (name.to_owned(), place.cloned()),
+            )
             && other != name
         {
-            return Err(Error::usage(format!(
+            let error = Error::usage(format!(
                 "{kind} {name} and {kind} {other} would both be named {new}"
             ))
             .hint(
                 "give one of them a name that differs earlier, or shorten the environment's name",
-            ));
+            );
+            return Err(placed(error, place));
         }
         let known = self.by_kind.entry(kind.to_owned()).or_default();
         known.insert(name.to_owned(), new);
@@ -92,6 +102,13 @@ impl Names {
     pub(super) fn all(&self, kind: &str) -> impl Iterator<Item = (&str, &str)> {
         let known = self.by_kind.get(kind).into_iter().flatten();
         known.map(|(old, new)| (old.as_str(), new.as_str()))
+    }
+}
+
+fn placed(error: Error, place: Option<&Place>) -> Error {
+    match place {
+        Some(place) => error.at(place.clone()),
+        None => error,
     }
 }
 

@@ -45,12 +45,19 @@ impl Fault {
     }
 }
 
-/// One document, and the lines of the elements of its top-level `items`.
+/// A line and a column, from 1.
+pub(super) type At = (usize, usize);
+
+fn begin(span: Span) -> At {
+    (span.start.line(), span.start.col() + 1)
+}
+
+/// One document, and where the elements of its top-level `items` begin.
 #[derive(Debug)]
 pub(super) struct Composed {
     pub(super) value: Value,
-    pub(super) line: usize,
-    pub(super) item_lines: Vec<usize>,
+    pub(super) place: At,
+    pub(super) items: Vec<At>,
 }
 
 /// Every document of a text; those without content give null.
@@ -64,7 +71,7 @@ pub(super) fn compose(text: &str) -> Result<Vec<Composed>, Fault> {
         events: Parser::new_from_str_with_options(text, options),
         anchors: HashMap::new(),
         alias_cost: 0,
-        item_lines: Vec::new(),
+        items: Vec::new(),
     };
     let mut documents = Vec::new();
     loop {
@@ -72,12 +79,12 @@ pub(super) fn compose(text: &str) -> Result<Vec<Composed>, Fault> {
         match event {
             Event::DocumentStart(..) => {
                 let (event, span) = composer.next()?;
-                let line = span.start.line();
+                let place = begin(span);
                 let node = composer.node(event, span, Position::Root)?;
                 documents.push(Composed {
                     value: node.value,
-                    line,
-                    item_lines: std::mem::take(&mut composer.item_lines),
+                    place,
+                    items: std::mem::take(&mut composer.items),
                 });
                 composer.anchors.clear();
             }
@@ -93,7 +100,7 @@ struct Composer<'a> {
     /// Complete nodes by the identity of their anchor.
     anchors: HashMap<usize, Node>,
     alias_cost: usize,
-    item_lines: Vec<usize>,
+    items: Vec<At>,
 }
 
 /// A value with what a copy of it costs and how deep it is.
@@ -115,7 +122,7 @@ impl Node {
     }
 }
 
-/// Where a node stands: only the lines of the elements of the top-level `items` are kept.
+/// Where a node stands: only the places of the elements of the top-level `items` are kept.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Position {
     Root,
@@ -171,7 +178,7 @@ impl<'a> Composer<'a> {
                 break;
             }
             if position == Position::Items {
-                self.item_lines.push(span.start.line());
+                self.items.push(begin(span));
             }
             let node = self.nested(event, span, Position::Inner, depth + 1)?;
             cost += node.cost;

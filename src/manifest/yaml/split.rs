@@ -39,9 +39,9 @@ fn compose_on(text: &str, threads: usize) -> Result<Vec<Composed>, Fault> {
             return compose(text);
         };
         documents.extend(part.into_iter().map(|mut document| {
-            document.line += before;
-            for line in &mut document.item_lines {
-                *line += before;
+            document.place.0 += before;
+            for item in &mut document.items {
+                item.0 += before;
             }
             document
         }));
@@ -85,8 +85,8 @@ mod tests {
                 .iter()
                 .map(|d| {
                     // Where an empty scalar begins is a matter of what follows it.
-                    let line = if d.value.is_object() { d.line } else { 0 };
-                    format!("{line} {:?} {}\n", d.item_lines, d.value)
+                    let place = d.value.is_object().then_some(d.place);
+                    format!("{place:?} {:?} {}\n", d.items, d.value)
                 })
                 .collect(),
             Err(fault) => format!("{}:{} {}", fault.line, fault.column, fault.message),
