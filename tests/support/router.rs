@@ -54,6 +54,7 @@ impl Fed {
             base: "shop",
             ads: &self.ads(),
             admin: &self.folder.path().join("admin.sock"),
+            families: dev::router::envoy::Families::Ipv4,
         });
         // Several of them run on this machine.
         let text = made
