@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::readiness::{Readiness, Shelf};
 use super::report::{Report, service_reports};
-use super::{Overlay, Scope, ServiceImages, routing, wanted};
+use super::{Overlay, Scope, ServiceImages, admission, wanted};
 use crate::cluster::apply::{self, ApplyOptions};
 use crate::cluster::base::Base;
 use crate::cluster::health::Health;
@@ -85,7 +85,7 @@ pub async fn bring_up(
     may_write(cluster, &plan).await?;
     let mut base = scope.overlay.clone();
     if let Some(base) = &mut base {
-        routing::admit(base, scope, cluster, settings.basics.yes, ui).await?;
+        admission::admit(base, scope, cluster, settings.basics.yes, ui).await?;
     }
     let made = images
         .ensure(

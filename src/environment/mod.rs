@@ -1,5 +1,6 @@
 //! From settings to an environment: which services, their images, their objects; and bringing it up.
 
+mod admission;
 mod bring_up;
 mod images;
 pub mod overlay;
@@ -12,13 +13,14 @@ mod scope;
 mod select;
 mod wanted;
 
+pub use admission::dismiss;
 pub use bring_up::{UpOptions, apply_and_wait, bring_up, may_write, preview, will_run};
 pub use images::{ImageReport, ServiceImages};
 pub use render::{Rendered, render};
 pub use report::{
     Report, ServiceReport, not_ready, service_objects, service_reports, services_table,
 };
-pub use routing::{Overlay, Routing, dismiss, is_borrowed};
+pub use routing::{Overlay, Routing, is_borrowed};
 pub use scope::Scope;
 pub use select::{exactly, with_needs};
 pub use wanted::{Wanted, wanted, without};

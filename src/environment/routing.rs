@@ -1,5 +1,4 @@
-//! Which requests of the base reach an overlay's copies: whether the base admits the environment, and whether its routers have taken
-//! the copies over.
+//! Which requests of the base reach an overlay's copies: whether its routers have taken them over, and what should be said.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,15 +6,14 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Service;
 use serde::Serialize;
 
+use super::admission::taken_by;
 use super::{Scope, overlay};
 use crate::cluster::Cluster;
-use crate::cluster::access;
-use crate::cluster::base::{Admitted, Base, admission_right};
+use crate::cluster::base::Base;
 use crate::cluster::router_status::Unknown;
 use crate::cluster::url::Exposed;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::manifest::labels;
-use crate::ui::Ui;
 
 /// How requests of the base reach an environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -235,97 +233,8 @@ pub fn is_borrowed(service: &Service) -> bool {
         && external == Some("ExternalName")
 }
 
-fn header(env: &str) -> String {
+pub(super) fn header(env: &str) -> String {
     format!("baggage: dev-env={env}")
-}
-
-/// Whether and how the base admits the environment; the person is asked where they may admit it themselves. `yes`: they said so already.
-pub async fn admit(
-    base: &mut Base,
-    scope: &Scope,
-    cluster: &Cluster,
-    yes: bool,
-    ui: &Ui,
-) -> Result<()> {
-    let (namespace, env) = (scope.namespace.as_str(), scope.stamp.env.as_str());
-    let taken = taken_by(base, namespace, env).is_some();
-    if base.admission.is_none() || taken || base.env_of(namespace).is_some() {
-        return Ok(());
-    }
-    if !access::allowed(cluster, &admission_right(&base.name)).await? {
-        return Ok(());
-    }
-    let question = format!(
-        "Let requests to {} with {} reach {namespace}? [y/N]",
-        base.name,
-        header(env)
-    );
-    let agreed = yes || (ui.can_ask() && is_yes(&ask(ui, question).await?));
-    if !agreed {
-        return Ok(());
-    }
-    if cluster
-        .admit_environment(&base.name, namespace, env)
-        .await?
-        == Admitted::Added
-    {
-        ui.note(format!("{} admits {namespace} as \"{env}\" now", base.name));
-    }
-    *base = cluster.read_base(&base.name).await?;
-    Ok(())
-}
-
-/// Says what is left of an environment in its base, and takes it away where its namespace is gone and the person may: whoever makes
-/// a namespace of that name next would get its requests.
-pub async fn dismiss(
-    base: &str,
-    namespace: &str,
-    gone: bool,
-    cluster: &Cluster,
-    ui: &Ui,
-) -> Result<()> {
-    let found = match cluster.read_base(base).await {
-        Ok(found) => found,
-        // It was removed all the same.
-        Err(error) => {
-            ui.detail(error.to_string());
-            return Ok(());
-        }
-    };
-    let Some(env) = found.env_of(namespace) else {
-        return Ok(());
-    };
-    if gone && access::allowed(cluster, &admission_right(base)).await? {
-        cluster.dismiss_environment(base, namespace).await?;
-        ui.note(format!(
-            "{base} does not admit {namespace} as \"{env}\" any more"
-        ));
-    } else {
-        ui.note(format!("{base} still admits {namespace} as \"{env}\""));
-    }
-    Ok(())
-}
-
-async fn ask(ui: &Ui, question: String) -> Result<String> {
-    let ui = ui.clone();
-    // Ctrl-C has to be heard while the terminal is read.
-    tokio::task::spawn_blocking(move || ui.ask(&question))
-        .await
-        .map_err(|_| Error::interrupted())?
-}
-
-fn is_yes(answer: &str) -> bool {
-    matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes")
-}
-
-/// The other namespace that the base knows by this environment's name.
-fn taken_by(base: &Base, namespace: &str, env: &str) -> Option<String> {
-    let admission = base.admission.as_ref()?;
-    let other = admission
-        .environments
-        .iter()
-        .find(|entry| entry.env == env)?;
-    (other.namespace != namespace).then(|| other.namespace.clone())
 }
 
 /// How requests reach the copies of these Services of the base, after waiting until they do. No time: only a look.
@@ -370,33 +279,6 @@ pub async fn follow(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::router::admission::{Admission, Admitted as Entry};
-
-    fn base(entries: &[(&str, &str)]) -> Base {
-        let environments = entries.iter().map(|(namespace, env)| Entry {
-            namespace: (*namespace).into(),
-            env: (*env).into(),
-        });
-        Base {
-            name: "shop".into(),
-            admission: Some(Admission {
-                environments: environments.collect(),
-                ..Admission::default()
-            }),
-            ..Base::default()
-        }
-    }
-
-    #[test]
-    fn the_first_namespace_with_a_name_has_it() {
-        let base = base(&[("shop-ann", "ann")]);
-        assert_eq!(taken_by(&base, "shop-ann", "ann"), None);
-        assert_eq!(
-            taken_by(&base, "mallory", "ann").as_deref(),
-            Some("shop-ann")
-        );
-        assert_eq!(taken_by(&base, "shop-bob", "bob"), None);
-    }
 
     #[test]
     fn what_is_not_as_it_should_be_says_who_can_mend_it() {
