@@ -111,7 +111,7 @@ pub enum Command {
     Diff(commands::diff::Diff),
     /// Check dev.yaml and everything it names, without a cluster
     Validate(commands::validate::Validate),
-    /// The routers of a base, through which single services are replaced for single requests
+    /// The routers of a base, through which single services are replaced for single requests (not finished)
     Router(commands::router::Router),
     /// The image of the in-cluster parts of dev itself
     Image(commands::image::Image),

@@ -19,7 +19,7 @@ pub use resume::Resume;
 pub use status::Status;
 pub use uninstall::Uninstall;
 
-/// The routers of a base, through which single services are replaced for single requests
+/// The routers of a base, through which single services are replaced for single requests (not finished)
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   dev router install --base bookshop            once for a base, by whoever owns it
@@ -27,7 +27,8 @@ pub use uninstall::Uninstall;
   dev router status                             the base is that of dev.yaml
   dev router uninstall                          every Service as its owner wrote it, then no routers
 
-Requests without an environment's header are answered by the base, with and without routers.")]
+Requests without an environment's header are answered by the base, with and without routers.
+This is being built: do not use it in a base that others use.")]
 pub struct Router {
     /// What to do.
     #[command(subcommand)]
