@@ -18,6 +18,7 @@ mod remove;
 mod render;
 mod router_ads;
 mod router_envoy;
+mod router_pod;
 mod up;
 mod wait;
 

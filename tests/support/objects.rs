@@ -30,6 +30,8 @@ struct Select {
     /// `key=value`, or `key` for any value.
     label: Option<String>,
     name: Option<String>,
+    /// The version after which a watch begins.
+    from: u64,
 }
 
 /// Objects by plural, namespace and name.
@@ -40,6 +42,8 @@ struct State {
     version: u64,
     objects: BTreeMap<Key, Value>,
     watches: Vec<(Select, mpsc::UnboundedSender<Chunk>)>,
+    /// Every change: version, plural, object, line.
+    changes: Vec<(u64, String, Value, Bytes)>,
     requests: usize,
 }
 
@@ -152,6 +156,8 @@ impl Drop for Objects {
 impl State {
     fn send(&mut self, plural: &str, what: &str, object: &Value) {
         let line = Bytes::from(format!("{}\n", json!({"type": what, "object": object})));
+        let change = (self.version, plural.to_owned(), object.clone(), line.clone());
+        self.changes.push(change);
         for (select, watch) in &self.watches {
             if select.plural == plural && select.takes(object) {
                 // A watch that nobody reads any more takes nothing.
@@ -177,6 +183,7 @@ impl Select {
             plural: path.last().unwrap().to_string(),
             namespace: namespace.map(|at| path[at + 1].to_owned()),
             label: parameter("labelSelector"),
+            from: parameter("resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0),
             name: name.map(|text| text.strip_prefix("metadata.name=").unwrap().to_owned()),
         }
     }
@@ -208,6 +215,12 @@ fn answer(state: &Mutex<State>, request: &Request<Incoming>) -> Response<Stream>
     let select = Select::of(request);
     let chunks = if request.uri().query().unwrap_or_default().contains("watch=true") {
         let (chunks_tx, chunks_rx) = mpsc::unbounded();
+        let from = select.from;
+        for (version, plural, object, line) in &state.changes {
+            if *version > from && *plural == select.plural && select.takes(object) {
+                chunks_tx.unbounded_send(Ok(Frame::data(line.clone()))).unwrap();
+            }
+        }
         state.watches.push((select, chunks_tx));
         chunks_rx.boxed()
     } else {
