@@ -59,7 +59,12 @@ impl World {
                 "spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP"}]},
             }),
         );
-        world.slice("shop", "web-dev-base", world.base.address, json!({"dev/shadow": "web"}));
+        world.slice(
+            "shop",
+            "web-dev-base",
+            world.base.address,
+            json!({"dev/shadow": "web"}),
+        );
         world
     }
 
@@ -215,7 +220,9 @@ impl Pod {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(LONGEST, asked).await.expect("the status server does not answer")
+        timeout(LONGEST, asked)
+            .await
+            .expect("the status server does not answer")
     }
 
     /// Waits until Envoy serves `web`, and leads the environment to something ready if one is named.
@@ -328,12 +335,20 @@ async fn a_killed_link_costs_nobody_a_request() {
         }
         times.push(began.elapsed());
     }
-    print_times("a link killed: until a change meanwhile is acknowledged", times);
+    print_times(
+        "a link killed: until a change meanwhile is acknowledged",
+        times,
+    );
     assert!(pod.says("Envoy runs as process", 1).await.contains("Envoy"));
     let starts = pod.log.lines.lock().unwrap();
-    let starts = starts.iter().filter(|line| line.contains("Envoy runs as")).count();
+    let starts = starts
+        .iter()
+        .filter(|line| line.contains("Envoy runs as"))
+        .count();
     assert_eq!(starts, 1, "Envoy was left alone");
-    load.stop().await.none_failed(&format!("{rounds} SIGKILLs of the link"));
+    load.stop()
+        .await
+        .none_failed(&format!("{rounds} SIGKILLs of the link"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -359,7 +374,9 @@ async fn a_killed_envoy_is_back_in_a_moment() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(LONGEST, answered).await.expect("Envoy does not come back");
+        timeout(LONGEST, answered)
+            .await
+            .expect("Envoy does not come back");
         assert_eq!(ask(world.web, GET).await.1, "base");
         times.push(began.elapsed());
     }
@@ -399,7 +416,10 @@ async fn clients_may_leave_before_a_pod_ends() {
     load.stop().await.none_failed("SIGTERM under load");
     talk.send("still there?").await;
     assert_eq!(talk.until("?").await, "still there?");
-    assert!(pod.process.try_wait().unwrap().is_none(), "it waits for the last one");
+    assert!(
+        pod.process.try_wait().unwrap().is_none(),
+        "it waits for the last one"
+    );
     drop((talk, kept));
     let status = timeout(LONGEST, pod.process.wait()).await.unwrap().unwrap();
     println!("SIGTERM to the end: {:?}", began.elapsed());

@@ -105,7 +105,11 @@ impl Drop for Load {
 impl Count {
     /// Prints the count and fails if a request failed.
     pub fn none_failed(&self, what: &str) {
-        println!("{what}: {} requests, {} failed", self.requests, self.failures.len());
+        println!(
+            "{what}: {} requests, {} failed",
+            self.requests,
+            self.failures.len()
+        );
         let shown = &self.failures[..self.failures.len().min(10)];
         assert!(self.failures.is_empty(), "{what}: {shown:#?}");
         assert!(self.requests > 0, "{what}: nothing was asked");

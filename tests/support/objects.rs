@@ -156,7 +156,12 @@ impl Drop for Objects {
 impl State {
     fn send(&mut self, plural: &str, what: &str, object: &Value) {
         let line = Bytes::from(format!("{}\n", json!({"type": what, "object": object})));
-        let change = (self.version, plural.to_owned(), object.clone(), line.clone());
+        let change = (
+            self.version,
+            plural.to_owned(),
+            object.clone(),
+            line.clone(),
+        );
         self.changes.push(change);
         for (select, watch) in &self.watches {
             if select.plural == plural && select.takes(object) {
@@ -183,7 +188,9 @@ impl Select {
             plural: path.last().unwrap().to_string(),
             namespace: namespace.map(|at| path[at + 1].to_owned()),
             label: parameter("labelSelector"),
-            from: parameter("resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0),
+            from: parameter("resourceVersion")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0),
             name: name.map(|text| text.strip_prefix("metadata.name=").unwrap().to_owned()),
         }
     }
@@ -213,18 +220,28 @@ fn answer(state: &Mutex<State>, request: &Request<Incoming>) -> Response<Stream>
     let mut state = state.lock().unwrap();
     state.requests += 1;
     let select = Select::of(request);
-    let chunks = if request.uri().query().unwrap_or_default().contains("watch=true") {
+    let chunks = if request
+        .uri()
+        .query()
+        .unwrap_or_default()
+        .contains("watch=true")
+    {
         let (chunks_tx, chunks_rx) = mpsc::unbounded();
         let from = select.from;
         for (version, plural, object, line) in &state.changes {
             if *version > from && *plural == select.plural && select.takes(object) {
-                chunks_tx.unbounded_send(Ok(Frame::data(line.clone()))).unwrap();
+                chunks_tx
+                    .unbounded_send(Ok(Frame::data(line.clone())))
+                    .unwrap();
             }
         }
         state.watches.push((select, chunks_tx));
         chunks_rx.boxed()
     } else {
-        let of_kind = state.objects.iter().filter(|(key, _)| key.0 == select.plural);
+        let of_kind = state
+            .objects
+            .iter()
+            .filter(|(key, _)| key.0 == select.plural);
         let items: Vec<&Value> = of_kind
             .map(|(_, object)| object)
             .filter(|object| select.takes(object))
