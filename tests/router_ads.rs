@@ -261,7 +261,7 @@ async fn a_killed_server_sends_only_what_changed() {
         for name in stats {
             before.push(envoy.stat(name).await);
         }
-        server.kill().await;
+        server.kill();
         load.more(20).await;
         // Every other time something has changed meanwhile.
         let (wanted, sent) = match round % 4 {

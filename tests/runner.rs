@@ -21,6 +21,7 @@ mod rights;
 mod router_ads;
 mod router_envoy;
 mod router_install;
+mod router_pod;
 mod same_namespace;
 mod sources;
 mod up;

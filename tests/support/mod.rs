@@ -9,6 +9,7 @@ pub mod envoy;
 pub mod left_out;
 pub mod leftover;
 pub mod load;
+pub mod objects;
 pub mod project;
 pub mod proxy;
 pub mod rights;

@@ -13,8 +13,8 @@ use dev::router::run::Admin;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::envoy::free_port;
@@ -109,8 +109,8 @@ impl Fed {
 pub struct Server {
     snapshot_tx: watch::Sender<Option<Arc<Snapshot>>>,
     acked_rx: watch::Receiver<Acked>,
-    stop_tx: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
+    /// Its own, so that all of its connections end with it, as those of a process do.
+    runtime: Option<Runtime>,
 }
 
 impl Server {
@@ -119,23 +119,17 @@ impl Server {
         let (snapshot_tx, snapshot_rx) = watch::channel(Some(Arc::new(snapshot)));
         let ads = Ads::new(snapshot_rx);
         let acked_rx = ads.acked();
-        let (stop_tx, stop_rx) = oneshot::channel::<()>();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let socket = socket.to_owned();
-        let task = tokio::spawn(async move {
-            let stopped = async {
-                let _stopped = stop_rx.await;
-            };
-            // As when the process is killed: nothing is said to Envoy.
-            tokio::select! {
-                served = serve(ads, &socket, std::future::pending()) => served.unwrap(),
-                () = stopped => {}
-            }
-        });
+        runtime.spawn(async move { serve(ads, &socket, std::future::pending()).await });
         Self {
             snapshot_tx,
             acked_rx,
-            stop_tx: Some(stop_tx),
-            task,
+            runtime: Some(runtime),
         }
     }
 
@@ -169,15 +163,16 @@ impl Server {
     }
 
     /// Ends it without a word.
-    pub async fn kill(mut self) {
-        drop(self.stop_tx.take());
-        (&mut self.task).await.unwrap();
+    pub fn kill(self) {
+        drop(self);
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// Envoy answers at once, unless its main thread is busy with a large update.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Connections of clients, by listener. The listener that answers probes has no such name.
+/// Connections by listener. The listener that answers probes has no such name; that of the admin interface has.
 const CONNECTIONS: &str = r"^listener\.[^.]*\.downstream_cx_active$";
 
 /// The admin interface of one Envoy.
@@ -52,7 +52,7 @@ impl Admin {
     /// As for [`Admin::get`].
     pub async fn connections(&self) -> Result<u64> {
         let text = self.get(&format!("/stats?filter={CONNECTIONS}")).await?;
-        Ok(sum(&text))
+        Ok(clients(&text))
     }
 
     async fn ask(&self, method: Method, path: &str) -> Result<String> {
@@ -80,10 +80,11 @@ impl Admin {
     }
 }
 
-/// The sum of statistics: `name: value` lines.
-fn sum(stats: &str) -> u64 {
+/// The sum of the connections of all listeners, from `name: value` lines. That of whoever asks is none of a client.
+fn clients(stats: &str) -> u64 {
     stats
         .lines()
+        .filter(|line| !line.starts_with("listener.admin."))
         .filter_map(|line| line.rsplit_once(": ")?.1.trim().parse::<u64>().ok())
         .sum()
 }
@@ -93,10 +94,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statistics_are_added_up() {
-        let text =
+    fn connections_are_added_up_without_the_one_that_asks() {
+        let asks = "listener.admin.downstream_cx_active: 1\n";
+        let others =
             "listener.svc|web|80.downstream_cx_active: 3\nlistener.edge.downstream_cx_active: 4\n";
-        assert_eq!(sum(text), 7);
-        assert_eq!(sum(""), 0);
+        assert_eq!(clients(&format!("{asks}{others}")), 7);
+        assert_eq!(clients(asks), 0);
     }
 }
