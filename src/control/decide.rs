@@ -296,6 +296,15 @@ impl Case<'_> {
         if let Some(restored) = Self::by_annotation(service, "its shadow is gone") {
             return Some(restored);
         }
+        // Whoever removed both the shadow and the annotation removed all that told what it was.
+        // The routers' own Services select them too, at other ports.
+        let live = Routing::of(service);
+        let at_listeners = listeners::guess(&live.ports).len() == live.ports.len();
+        if live.selects_some_router(&Routing::default()) && at_listeners {
+            return Some(Next::rest(State::Broken {
+                reason: "it selects the routers, and both its shadow and its annotation dev/restore are gone: only its owner can put it back".to_owned(),
+            }));
+        }
         if is_stained(managed(service)) {
             let fields = given_back(managed(service), &[]);
             let patch = patches::give_back(service, &fields);

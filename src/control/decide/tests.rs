@@ -294,4 +294,13 @@ fn a_service_without_its_shadow_is_restored_by_its_own_annotation() {
     annotations.insert(labels::RESTORE.to_owned(), "[]".to_owned());
     world.services.insert("a".to_owned(), Arc::new(service));
     assert!(matches!(next(&world).states["a"], State::Broken { .. }));
+
+    // Nothing at all is left that tells what it was.
+    let mut lost = (*before).clone();
+    let spec = lost.spec.as_mut().unwrap();
+    spec.selector = Some(routed.selector);
+    spec.ports = Some(routed.ports);
+    world.services.insert("a".to_owned(), Arc::new(lost));
+    assert!(matches!(next(&world).states["a"], State::Broken { .. }));
+    assert_eq!(next(&world).acts, []);
 }

@@ -14,7 +14,7 @@ use super::server::{apply, written};
 use crate::control::decide::{
     Acked, AckedPort, Backends, Observed, Periods, Router, State, Step, Template, decide,
 };
-use crate::control::patches::Patch;
+use crate::control::patches::{Patch, restore_annotation};
 use crate::control::routing::Routing;
 use crate::control::shadow::{self, Shadow};
 use crate::control::{CONTROL, ROUTER};
@@ -91,7 +91,6 @@ impl World {
                 self.step();
             }
             Event::Crash => self.see(),
-            Event::Owner(write) => self.owner(write),
             Event::Ready(router, ready) => self.routers[*router].ready = *ready,
             Event::Ack(router) => self.ack(*router),
             Event::Roll(router) => self.roll(*router),
@@ -99,6 +98,10 @@ impl World {
             Event::Admitted(admitted) => self.admitted = *admitted,
             Event::Refused(refused) => self.refused = *refused,
             Event::Minutes(minutes) => self.now += SignedDuration::from_mins(*minutes),
+            // Who removes the annotation too leaves nothing that tells what the Service was.
+            Event::ShadowDeleted | Event::ShadowStripped if self.is_unmarked() => {}
+            Event::Owner(Write::Unmark) if self.is_shadow_lost() => {}
+            Event::Owner(write) => self.owner(write),
             Event::ShadowDeleted => self.shadow = None,
             Event::ShadowStripped => {
                 if let Some(shadow) = &mut self.shadow {
@@ -353,6 +356,17 @@ impl World {
             acked: BTreeMap::new(),
         };
         self.ack(router);
+    }
+
+    fn is_unmarked(&self) -> bool {
+        let service = self.service();
+        let routed = Routing::of(&service).selects_some_router(&Routing::default());
+        routed && restore_annotation(&service).is_none()
+    }
+
+    fn is_shadow_lost(&self) -> bool {
+        let shadow = self.shadow.as_ref();
+        shadow.is_none_or(|shadow| Shadow::read(shadow).is_err())
     }
 
     fn clear_stand_down(&mut self) {
