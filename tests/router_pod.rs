@@ -266,6 +266,16 @@ fn envoy(test: &str) -> Option<PathBuf> {
     program(test)
 }
 
+/// Asks until this version answers a tagged request: Envoy acknowledges a configuration a moment before its workers have it.
+async fn answers(to: SocketAddr, version: &str) {
+    for _ in 0..1000 {
+        if ask(to, TAGGED).await.1 == version {
+            return;
+        }
+    }
+    panic!("{version} does not answer");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_follows_the_cluster() {
     let Some(envoy) = envoy("a_pod_follows_the_cluster") else {
@@ -284,13 +294,13 @@ async fn a_pod_follows_the_cluster() {
         world.ann_comes();
         pod.serves(Some("ann")).await;
         came.push(began.elapsed());
-        assert_eq!(ask(world.web, TAGGED).await.1, "ann");
+        answers(world.web, "ann").await;
         assert_eq!(ask(world.web, GET).await.1, "base");
         let began = Instant::now();
         world.ann_goes();
         pod.leads_nobody().await;
         went.push(began.elapsed());
-        assert_eq!(ask(world.web, TAGGED).await.1, "base");
+        answers(world.web, "base").await;
     }
     print_times("an object comes: to acknowledged", came);
     print_times("an object goes: to acknowledged", went);

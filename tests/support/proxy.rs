@@ -127,7 +127,9 @@ impl Drop for Proxy {
 /// Access reviews and dry runs are POST and PATCH requests that write nothing.
 fn is_write(request: &Request<Incoming>) -> bool {
     let writes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-    let reviews = request.uri().path().contains("/authorization.k8s.io/");
+    let path = request.uri().path();
+    let reviews =
+        path.contains("/authorization.k8s.io/") || path.contains("/authentication.k8s.io/");
     let dry = request
         .uri()
         .query()
