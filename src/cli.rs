@@ -111,7 +111,7 @@ pub enum Command {
     Diff(commands::diff::Diff),
     /// Check dev.yaml and everything it names, without a cluster
     Validate(commands::validate::Validate),
-    /// The routers of a base, through which single services are replaced for single requests (not finished)
+    /// The routers of a base, which lead requests to copies (not finished)
     Router(commands::router::Router),
     /// The image of the in-cluster parts of dev itself
     Image(commands::image::Image),

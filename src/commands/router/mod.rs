@@ -19,7 +19,7 @@ pub use resume::Resume;
 pub use status::Status;
 pub use uninstall::Uninstall;
 
-/// The routers of a base, through which single services are replaced for single requests (not finished)
+/// The routers of a base, which lead requests to copies (not finished)
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   dev router install --base bookshop            once for a base, by whoever owns it
