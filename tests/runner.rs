@@ -8,9 +8,11 @@ mod support;
 
 mod apply;
 mod bad_input;
+mod base;
 mod bookshop;
 mod cli;
 mod faults;
+mod flags;
 mod kill;
 mod logs;
 mod overlay;
