@@ -1,11 +1,15 @@
 //! The root command and the global flags. What was typed, not yet what it means: see `settings.rs`.
 
+mod suggest;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
-use crate::ui::Format;
+use crate::error::Kind;
+use crate::ui::{Format, Recall, Subject};
 
 const AFTER_HELP: &str = "\
 Environment variables:
@@ -25,7 +29,7 @@ Examples:
 
 /// An isolated, real environment for every developer in a shared Kubernetes cluster.
 #[derive(Debug, Parser)]
-#[command(name = "dev", version, after_help = AFTER_HELP, max_term_width = 110, infer_long_args = false)]
+#[command(name = "dev", version, after_help = AFTER_HELP, max_term_width = 100, infer_long_args = false)]
 pub struct Cli {
     /// The flags that every command takes.
     #[command(flatten)]
@@ -33,6 +37,17 @@ pub struct Cli {
     /// The command.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the words of a command line, the program's name first.
+    ///
+    /// # Errors
+    /// clap's, which help and version are too; with the nearest command where there is no such one.
+    pub fn read(words: Vec<OsString>) -> Result<Self, clap::Error> {
+        let words = suggest::without_help_of_help(words);
+        Self::try_parse_from(words).map_err(suggest::propose)
+    }
 }
 
 /// The flags that every command takes.
@@ -88,6 +103,25 @@ pub struct Globals {
     pub no_color: bool,
 }
 
+impl Globals {
+    /// The flags that a command of a hint is to have as well.
+    pub fn recall(&self) -> Recall {
+        let text = |subject, value: &Option<String>| Some((subject, value.clone()?));
+        let file = self.file.as_ref();
+        let single = [
+            text(Subject::Env, &self.env),
+            text(Subject::Namespace, &self.namespace),
+            file.map(|file| (Subject::File, file.display().to_string())),
+            text(Subject::Profile, &self.profile),
+            text(Subject::Context, &self.context),
+            text(Subject::Base, &self.base),
+            text(Subject::Registry, &self.registry),
+        ];
+        let sets = self.set.iter().map(|set| (Subject::Set, set.clone()));
+        Recall::new(single.into_iter().flatten().chain(sets))
+    }
+}
+
 /// One verb each.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -138,5 +172,16 @@ impl Command {
     /// Whether the command takes SIGTERM and SIGINT itself: it has to put something in order first.
     pub fn takes_signals(&self) -> bool {
         matches!(self, Self::Control(_) | Self::RouterRun(_))
+    }
+
+    /// How a command ends that has no end of its own when it is told to stop: nothing has failed. `None`: it is cut off.
+    pub fn code_when_stopped(&self) -> Option<u8> {
+        match self {
+            // As `kubectl port-forward`.
+            Self::Url(url) if url.forward.is_some() => Some(0),
+            // As `kubectl logs -f`, which the signal ends.
+            Self::Logs(logs) if logs.follow => Some(Kind::Interrupted.exit_code()),
+            _ => None,
+        }
     }
 }

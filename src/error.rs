@@ -204,6 +204,15 @@ impl Error {
         self
     }
 
+    /// The same error with its hints put through a function. Message and causes may be other programs' words.
+    #[must_use]
+    pub fn map_hints(mut self, map: impl Fn(&str) -> String) -> Self {
+        for hint in &mut self.0.hints {
+            *hint = map(hint);
+        }
+        self
+    }
+
     /// An I/O error on a path: what was tried (`read`, `write`, `create`), the path, the system's words.
     pub fn io(verb: &str, path: &Path, cause: &std::io::Error) -> Self {
         Self::failed(format!("cannot {verb} {}", path.display())).caused_by(cause)
@@ -258,12 +267,17 @@ impl std::error::Error for Error {}
 
 /// The nearest of the valid names to a misspelt one, as a hint: `did you mean "reviews"?`
 pub fn did_you_mean<'a>(found: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(found, valid).map(|name| format!("did you mean \"{name}\"?"))
+}
+
+/// The nearest of the valid names to a misspelt one, where one is near.
+pub fn nearest<'a>(found: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let (name, score) = valid
         .into_iter()
         .map(|name| (name, strsim::damerau_levenshtein(found, name)))
         .min_by_key(|(_, score)| *score)?;
     let close = score <= 1 + found.chars().count().max(name.chars().count()) / 3;
-    close.then(|| format!("did you mean \"{name}\"?"))
+    close.then_some(name)
 }
 
 #[cfg(test)]

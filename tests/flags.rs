@@ -84,6 +84,13 @@ async fn without_waiting_what_is_not_ready_is_no_failure() {
         service.unwrap()["state"].clone()
     };
     assert_ne!(state(&report, "store"), "ready", "{report}");
+    assert_eq!(report["waited"], false, "{report}");
+    let again = app.good(&["up", "--no-wait"]).await;
+    let last = again.stdout.lines().last().unwrap_or_default();
+    assert!(
+        last.contains("is applied") && last.contains("not waited for"),
+        "{last}"
+    );
     // What needs it is applied all the same.
     let there = app.cluster.names::<Deployment>(&app.namespace).await;
     assert_eq!(there, ["store", "web"]);
@@ -206,4 +213,190 @@ async fn all_environments_are_listed_and_a_persons_own_are_removed() {
     assert_eq!(listed().await, Vec::<String>::new());
     let nothing = dev("annette", &["down", "--all-mine"]).await;
     assert!(nothing.stderr.contains("no environment"), "{nothing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_that_removes_services_is_named_before_they_go() {
+    let Some(app) = App::new("up -p").await else {
+        return;
+    };
+    let file = app.project.root().join("dev.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let profiles = "profiles:\n  small: {services: [store], vars: {text: small}}\n  other: {vars: {text: other}}\n";
+    app.project.write("dev.yaml", format!("{text}{profiles}"));
+    app.good(&["up", "--no-wait", "-p", "other"]).await;
+    for args in [
+        &["up", "--no-wait", "-p", "small", "--dry-run"][..],
+        &["diff", "-p", "small"],
+        &["up", "--no-wait", "-p", "small"],
+    ] {
+        let run = app.good(args).await;
+        let said = |words: &str| {
+            let at = run.stderr.find(words);
+            at.unwrap_or_else(|| panic!("{words} is not in: {}", run.stderr))
+        };
+        let named = said("profile small (--profile): only store");
+        let goes = said("web is not in it: its 4 objects go");
+        if args == ["up", "--no-wait", "-p", "small"] {
+            let deleted = said("deleted ");
+            assert!(named < deleted && goes < deleted, "{}", run.stderr);
+        }
+    }
+    assert_eq!(
+        app.cluster.names::<Deployment>(&app.namespace).await,
+        ["store"]
+    );
+    // Without a change there is nothing to say.
+    let run = app.good(&["up", "--no-wait", "-p", "small"]).await;
+    assert!(!run.stderr.contains("profile"), "{}", run.stderr);
+    let wrong = app.dev(&["up", "-p", "smal"]).await;
+    told(&wrong, 2, &["\"smal\"", "did you mean \"small\"?"]);
+    // A service that dev.yaml lost is told too.
+    app.good(&["up", "--no-wait"]).await;
+    let lost = text.replace("  web: {manifests: web.yaml, needs: [store]}\n", "");
+    app.project.write("dev.yaml", lost);
+    let run = app.good(&["up", "--no-wait"]).await;
+    assert!(
+        run.stderr
+            .contains("dev.yaml has no service web any more: its 4 objects go"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn down_shows_what_would_go_and_says_what_is_not_there() {
+    let Some(app) = App::new("down --dry-run").await else {
+        return;
+    };
+    app.good(&["up", "--no-wait"]).await;
+    let proxy = Proxy::start(app.cluster.client.clone()).await;
+    let counted = proxy.kubeconfig(&app.project.root());
+    let dev = async |args: &[&str]| {
+        let args = [args, &["-e", "t"]].concat();
+        app.cluster.dev_as(&app.project, &counted, &args).await
+    };
+    let before = app.cluster.objects_in(&app.namespace).await;
+    let preview = dev(&["down", "--dry-run"]).await;
+    assert_eq!(preview.code, 0, "{}", preview.stderr);
+    for object in ["Deployment store", "Secret store", "ServiceAccount web"] {
+        let line = format!("- {object}");
+        assert!(preview.stdout.contains(&line), "{}", preview.stdout);
+    }
+    let namespace = format!("- Namespace {}", app.namespace);
+    assert!(preview.stdout.contains(&namespace), "{}", preview.stdout);
+    assert_eq!(proxy.writes(), Vec::<String>::new());
+    assert_eq!(app.cluster.objects_in(&app.namespace).await, before);
+
+    let app_name = app.namespace.strip_suffix("-t").unwrap();
+    let unknown = app.cluster.dev(&app.project, &["down", "-e", "typo"]).await;
+    assert_eq!(unknown.code, 0, "{}", unknown.stderr);
+    for words in [
+        &format!("{app_name} has no environment \"typo\""),
+        "there are: t",
+    ] {
+        assert!(unknown.stderr.contains(words), "{}", unknown.stderr);
+    }
+    app.good(&["down"]).await;
+    let last = app.good(&["down"]).await;
+    assert!(
+        last.stderr.contains("no environment \"t\""),
+        "{}",
+        last.stderr
+    );
+    assert!(last.stderr.contains("there is none"), "{}", last.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_proposed_carries_the_flags_that_were_given() {
+    let Some(app) = App::new("hints").await else {
+        return;
+    };
+    let status = app.good(&["status", "-f", "dev.yaml"]).await;
+    let command = "`dev up -e t -f dev.yaml`";
+    assert!(status.stderr.contains(command), "{}", status.stderr);
+    let logs = app.dev(&["logs", "--file", "dev.yaml"]).await;
+    told(&logs, 1, &[command]);
+    let base = app
+        .cluster
+        .dev(
+            &app.project,
+            &["status", "--base-version", "--base", "dev-test-nobase"],
+        )
+        .await;
+    assert_eq!(base.code, 0, "{}", base.stderr);
+    let command = "`dev deploy --base dev-test-nobase`";
+    assert!(base.stderr.contains(command), "{}", base.stderr);
+    assert!(!base.stderr.contains("dev up"), "{}", base.stderr);
+    for args in [
+        &["status", "--base-version"][..],
+        &["diff", "--base-version"],
+        &["render", "--base-version"],
+        &["deploy"],
+    ] {
+        let run = app.dev(args).await;
+        told(&run, 2, &["there is no base", "base: NAMESPACE"]);
+        assert!(!run.stderr.contains("dev up"), "{args:?}: {}", run.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admission_is_shown_and_taken_back() {
+    let Some(cluster) = cluster("admit --forget").await else {
+        return;
+    };
+    let name = unique("admit");
+    let project = two_services(&name);
+    let _guard = cluster.guard(&format!("{name}-tester"));
+    // A cluster that is local needs no admission: a kubeconfig elsewhere, and a home of its own, make it unknown.
+    let kubeconfig = project.root().join("elsewhere");
+    std::fs::copy(&cluster.kubeconfig, &kubeconfig).unwrap();
+    let text = std::fs::read_to_string(&kubeconfig).unwrap();
+    let context = text
+        .lines()
+        .find_map(|line| line.strip_prefix("current-context:"));
+    let context = context.unwrap().trim().trim_matches('"').to_owned();
+    let dev = |args: &[&str]| {
+        let mut command = project.command();
+        run(command.args(args).env("KUBECONFIG", &kubeconfig))
+    };
+    let refused = dev(&["up", "--no-wait", "store"]);
+    told(
+        &refused,
+        3,
+        &["not admitted", &format!("`dev admit --context {context}`")],
+    );
+    let unnamed = dev(&["admit"]);
+    told(&unnamed, 2, &[&format!("`dev admit --context {context}`")]);
+
+    let admitted = dev(&["admit", "--context", &context, "-o", "json"]);
+    assert_eq!(admitted.code, 0, "{}", admitted.stderr);
+    let admitted: Value = serde_json::from_str(&admitted.stdout).unwrap();
+    assert_eq!(admitted["uid"], cluster.uid.as_str());
+    assert_eq!(admitted["context"], context.as_str());
+    let quiet = dev(&["admit", "--context", &context, "-q"]);
+    assert_eq!(
+        (quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()),
+        (0, "", "")
+    );
+    let up = dev(&["up", "--no-wait", "store"]);
+    assert_eq!(up.code, 0, "{}", up.stderr);
+    assert_eq!(dev(&["down"]).code, 0);
+
+    let forgotten = dev(&["admit", "--forget", "--context", &context]);
+    assert_eq!(forgotten.code, 0, "{}", forgotten.stderr);
+    assert!(
+        forgotten.stderr.contains(&cluster.uid),
+        "{}",
+        forgotten.stderr
+    );
+    let again = dev(&["up", "--no-wait", "store"]);
+    told(&again, 3, &["not admitted"]);
+    let nothing = dev(&["admit", "--forget", "--context", &context]);
+    assert_eq!(nothing.code, 0, "{}", nothing.stderr);
+    assert!(
+        nothing.stderr.contains("was not admitted"),
+        "{}",
+        nothing.stderr
+    );
 }

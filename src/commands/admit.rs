@@ -46,8 +46,9 @@ impl Admit {
             );
             if !ui.can_ask() || ui.ask(&question)? != cluster.context {
                 return Err(
-                    Error::usage("the cluster was not named, so nothing was admitted")
-                        .hint(format!("name it: dev admit --context {}", cluster.context)),
+                    Error::usage("the cluster was not named, so nothing was admitted").hint(
+                        format!("name it: `dev admit --context {}`", cluster.context),
+                    ),
                 );
             }
         }

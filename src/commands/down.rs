@@ -194,7 +194,7 @@ async fn all_mine(context: &Context, settings: &Settings) -> Result<()> {
     let Some(mine) = crate::project::label::label_from(&settings.user) else {
         return Err(
             Error::usage("no user name is known, so no environment is known to be yours")
-                .hint("name them: dev down -e NAME"),
+                .hint("name them: `dev down -e NAME`"),
         );
     };
     let cluster = context.connect().await?;

@@ -162,7 +162,7 @@ impl Image {
                     return Err(Error::usage(
                         "this cluster is no local one that images can be loaded into",
                     )
-                    .hint("push it: dev image push --registry HOST/PATH"));
+                    .hint("push it: `dev image push --registry HOST/PATH`"));
                 };
                 let platform = Platform::linux(&nodes::architecture(&cluster).await);
                 let found = Found::of(&which, &platform, &task)?;

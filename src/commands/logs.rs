@@ -11,7 +11,7 @@ use crate::cluster::pods::PodSet;
 use crate::environment::with_needs;
 use crate::error::{Error, Result};
 use crate::settings::duration;
-use crate::ui::Format;
+use crate::ui::{Format, stdout_closed};
 
 /// Show the logs of services
 #[derive(Args, Debug)]
@@ -91,13 +91,17 @@ impl Logs {
             },
         };
         let ui = &context.ui;
-        stream(
+        let lines = stream(
             &cluster.client,
             &sets,
             &options,
             |line| ui.write(render(&line, form).as_bytes()),
             |notice| ui.note(notice),
-        )
-        .await
+        );
+        tokio::select! {
+            ended = lines => ended,
+            // `dev logs -f web | head -1`: the next line may be long in coming.
+            () = stdout_closed(), if options.follow => Ok(()),
+        }
     }
 }

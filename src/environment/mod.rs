@@ -11,6 +11,7 @@ mod report;
 mod routing;
 mod scope;
 mod select;
+mod sets;
 mod wanted;
 
 pub use admission::dismiss;

@@ -131,7 +131,7 @@ async fn admission(cluster: &Cluster, base: &str) -> Result<Admission> {
             "the base {base} has no routers, so it admits nobody"
         ))
         .reason("NoRouter")
-        .hint(format!("dev router install --base {base}"))
+        .hint(format!("`dev router install --base {base}` makes them"))
     })
 }
 
@@ -159,7 +159,7 @@ fn env_name(
             return Err(
                 Error::usage(format!("which name do requests for {namespace} carry?"))
                     .reason("NoEnvironmentName")
-                    .hint(format!("dev router admit {namespace} --env NAME")),
+                    .hint(format!("`dev router admit {namespace} --env NAME`")),
             );
         }
     };
@@ -179,7 +179,7 @@ fn check_free(admission: &Admission, namespace: &str, env: &str) -> Result<()> {
                 entry.env
             ))
             .reason("AdmittedOtherwise")
-            .hint(format!("dev router revoke {namespace} first")));
+            .hint(format!("`dev router revoke {namespace}` first")));
         }
         if entry.env == env && entry.namespace != namespace {
             return Err(Error::failed(format!(
