@@ -18,6 +18,7 @@ mod logs;
 mod overlay;
 mod overlay_rights;
 mod remove;
+mod remove_foreign;
 mod render;
 mod rights;
 mod router_ads;
