@@ -8,18 +8,18 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
-use crate::error::Kind;
+use crate::error::{Error, Kind, Result};
 use crate::ui::{Format, Recall, Subject};
 
 const AFTER_HELP: &str = "\
 Environment variables:
-  Every global flag has a twin: DEV_ENV, DEV_BASE, DEV_NAMESPACE, DEV_CONTEXT, DEV_FILE, DEV_PROFILE, DEV_SET
-  (K=V,K=V), DEV_REGISTRY, DEV_OUTPUT, DEV_TIMEOUT, DEV_QUIET, DEV_VERBOSE, DEV_YES, DEV_NO_COLOR (or NO_COLOR).
-  Order: flag, variable, dev.yaml, default.
+  Every global flag has a twin: DEV_ENV, DEV_BASE, DEV_NAMESPACE, DEV_CONTEXT, DEV_FILE, DEV_PROFILE,
+  DEV_SET (K=V,K=V), DEV_REGISTRY, DEV_OUTPUT, DEV_TIMEOUT, DEV_QUIET, DEV_VERBOSE, DEV_YES,
+  DEV_NO_COLOR (or NO_COLOR). Order: flag, variable, dev.yaml, default.
 
 Exit codes:
   0 done   1 failed   2 wrong usage or configuration   3 cluster unreachable or access denied
-  4 not ready in time   130 interrupted
+  4 not ready, or not gone, in time   130 interrupted
 
 Examples:
   dev up                    an environment of your own, from the dev.yaml here
@@ -174,14 +174,40 @@ impl Command {
         matches!(self, Self::Control(_) | Self::RouterRun(_))
     }
 
-    /// How a command ends that has no end of its own when it is told to stop: nothing has failed. `None`: it is cut off.
-    pub fn code_when_stopped(&self) -> Option<u8> {
+    /// How it ends when it is told to stop. What has no end of its own has not failed then.
+    ///
+    /// # Errors
+    /// It was cut off; what to do next is said where something may have been written.
+    pub fn stopped(&self) -> Result<u8> {
+        let cut_off = |hint: &str| Err(Error::interrupted().hint(hint));
         match self {
             // As `kubectl port-forward`.
-            Self::Url(url) if url.forward.is_some() => Some(0),
+            Self::Url(url) if url.forward.is_some() => Ok(0),
             // As `kubectl logs -f`, which the signal ends.
-            Self::Logs(logs) if logs.follow => Some(Kind::Interrupted.exit_code()),
-            _ => None,
+            Self::Logs(logs) if logs.follow => Ok(Kind::Interrupted.exit_code()),
+            Self::Up(_) => {
+                cut_off("what was applied is recorded: `dev up` goes on, `dev down` removes it")
+            }
+            Self::Deploy(_) => cut_off(
+                "what was applied is recorded: `dev deploy` goes on, `dev deploy --remove` removes it",
+            ),
+            Self::Down(_) => cut_off("`dev down` goes on"),
+            Self::Status(_)
+            | Self::Logs(_)
+            | Self::Exec(_)
+            | Self::Url(_)
+            | Self::Render(_)
+            | Self::Diff(_)
+            | Self::Validate(_)
+            | Self::Router(_)
+            | Self::Image(_)
+            | Self::Admit(_)
+            | Self::Completions(_)
+            | Self::Schema(_)
+            | Self::Man(_)
+            | Self::Control(_)
+            | Self::RouterRun(_)
+            | Self::RouterLink(_) => Err(Error::interrupted()),
         }
     }
 }

@@ -292,6 +292,56 @@ mod tests {
     }
 
     #[test]
+    fn the_document_has_every_exit_code_and_every_field() {
+        let document = include_str!("../docs/exit-codes.md");
+        // A kind that is added does not compile here until it is in the list.
+        let all = [
+            Kind::Failed,
+            Kind::Usage,
+            Kind::Cluster,
+            Kind::NotReady,
+            Kind::Interrupted,
+        ];
+        let in_list = |kind: Kind| match kind {
+            Kind::Failed => 0,
+            Kind::Usage => 1,
+            Kind::Cluster => 2,
+            Kind::NotReady => 3,
+            Kind::Interrupted => 4,
+        };
+        let mut rows = vec![(0, "done".to_owned())];
+        for (at, kind) in all.into_iter().enumerate() {
+            assert_eq!(in_list(kind), at);
+            let name = serde_json::to_value(kind).unwrap();
+            rows.push((kind.exit_code(), name.as_str().unwrap().to_owned()));
+        }
+        let told: Vec<(u8, String)> = document
+            .lines()
+            .filter_map(|line| {
+                let mut cells = line.split('|').skip(1).map(str::trim);
+                Some((cells.next()?.parse().ok()?, cells.next()?.to_owned()))
+            })
+            .collect();
+        assert_eq!(told, rows);
+
+        let error = Error::usage("m")
+            .reason("R")
+            .at(Place::file("f"))
+            .snippet("s")
+            .cause("c")
+            .hint("h");
+        let error = serde_json::to_value(&error).unwrap();
+        let fields: Vec<String> = error
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(|key| format!("\"{key}\""))
+            .collect();
+        let form = format!("{{\"error\": {{{}}}, \"exitCode\"}}", fields.join(", "));
+        assert!(document.contains(&form), "{form}");
+    }
+
+    #[test]
     fn the_nearest_name_is_proposed_and_a_far_one_is_not() {
         let valid = ["services", "registry", "app"];
         assert_eq!(

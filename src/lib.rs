@@ -78,14 +78,12 @@ fn start(cli: Cli, basics: Basics, ui: Ui) -> Result<u8> {
         ui,
     };
     let takes_signals = cli.command.takes_signals();
-    let code_when_stopped = cli.command.code_when_stopped();
+    let when_stopped = cli.command.stopped();
     let result = runtime.block_on(async {
         tokio::select! {
             result = commands::run(cli.command, &context) => result,
             // Not even listened for: the command would never see the signal then.
-            () = stopped(), if !takes_signals => {
-                code_when_stopped.ok_or_else(Error::interrupted)
-            }
+            () = stopped(), if !takes_signals => when_stopped,
         }
     });
     // A blocked thread (a read of the terminal) must not hold the process back.

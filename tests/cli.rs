@@ -167,15 +167,15 @@ fn a_set_that_no_template_uses_is_wrong_usage() {
     let project = Project::new(&[
         (
             "dev.yaml",
-            "app: a\nvars: {size: 1, deep: {colour: red}}\nservices:\n  x: {manifests: x.yaml}\n  y: {manifests: y.yaml, vars: {own: 1}}\n",
+            "app: a\nvars: {size: 1, deep: {colour: red}}\nservices:\n  one: {manifests: one.yaml}\n  two: {manifests: two.yaml, vars: {own: 1}}\n",
         ),
         (
-            "x.yaml",
-            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {a: '{{ vars.greeting | default(value=1) }}'}\n",
+            "one.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata: {a: '{{ vars.greeting | default(value=1) }}'}\n",
         ),
         (
-            "y.yaml",
-            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\ndata: {a: '{{ vars.deep.colour }}'}\n",
+            "two.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: two}\ndata: {a: '{{ vars.deep.colour }}'}\n",
         ),
     ]);
     for used in [
@@ -186,7 +186,7 @@ fn a_set_that_no_template_uses_is_wrong_usage() {
         "own=2",
     ] {
         // Also where only one service is rendered: another one uses it.
-        for args in [&["render"][..], &["render", "x"]] {
+        for args in [&["render"][..], &["render", "one"]] {
             let run = project.dev(&[args, &["--set", used]].concat());
             assert_eq!(run.code, 0, "{used}: {}", run.stderr);
         }

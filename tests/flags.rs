@@ -372,8 +372,8 @@ async fn an_admission_is_shown_and_taken_back() {
     let admitted = dev(&["admit", "--context", &context, "-o", "json"]);
     assert_eq!(admitted.code, 0, "{}", admitted.stderr);
     let admitted: Value = serde_json::from_str(&admitted.stdout).unwrap();
-    assert_eq!(admitted["uid"], cluster.uid.as_str());
-    assert_eq!(admitted["context"], context.as_str());
+    assert_eq!(admitted["admitted"]["uid"], cluster.uid.as_str());
+    assert_eq!(admitted["admitted"]["context"], context.as_str());
     let quiet = dev(&["admit", "--context", &context, "-q"]);
     assert_eq!(
         (quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()),

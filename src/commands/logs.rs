@@ -8,7 +8,7 @@ use clap::Args;
 use super::Context;
 use crate::cluster::logs::{Form, LogOptions, render, stream};
 use crate::cluster::pods::PodSet;
-use crate::environment::with_needs;
+use crate::environment::{misspelt, with_needs};
 use crate::error::{Error, Result};
 use crate::settings::duration;
 use crate::ui::{Format, stdout_closed};
@@ -67,7 +67,7 @@ impl Logs {
                 Ok(set) => sets.push(set),
                 // A service without pods (a ConfigMap of its own) says nothing, unless it was asked for.
                 Err(error) if self.services.is_empty() => context.ui.detail(error.to_string()),
-                Err(error) => return Err(error),
+                Err(error) => return Err(misspelt(error, known, service)),
             }
         }
         if sets.is_empty() {

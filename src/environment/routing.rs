@@ -17,7 +17,11 @@ use crate::manifest::labels;
 
 /// How requests of the base reach an environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "camelCase")]
+#[serde(
+    tag = "state",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum Routing {
     /// Every router leads requests with this header to the copies.
     Routed {

@@ -5,18 +5,38 @@
 pub async fn stdout_closed() {
     #[cfg(unix)]
     {
-        use tokio::io::Interest;
-        use tokio::io::unix::AsyncFd;
-        // Only watched, never set to non-blocking: other processes may share the pipe.
-        if let Ok(stdout) = AsyncFd::register_with_interest(std::io::stdout(), Interest::WRITABLE) {
-            while let Ok(mut ready) = stdout.writable().await {
-                if ready.ready().is_write_closed() {
-                    return;
+        let (gone_tx, gone_rx) = tokio::sync::oneshot::channel();
+        // A thread of its own, which ends with the process: the pipe is only looked at, other processes may share it.
+        let watching = std::thread::Builder::new()
+            .name("stdout".to_owned())
+            .spawn(move || {
+                if reader_left() {
+                    // Nobody waits for it any more where the command is over.
+                    let _over = gone_tx.send(());
                 }
-                // Edge-triggered: the next change is that the pipe was read from, or that its reader is gone.
-                ready.clear_ready();
-            }
+            });
+        if watching.is_ok() && gone_rx.await.is_ok() {
+            return;
         }
     }
     std::future::pending().await
+}
+
+/// Blocks until the other end of stdout is closed. `false`: that cannot be told.
+#[cfg(unix)]
+fn reader_left() -> bool {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let stdout = std::io::stdout();
+    // Asked for nothing, poll(2) still tells errors and hang-ups.
+    let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+    loop {
+        match poll(&mut watched, None) {
+            Ok(_) => {
+                let seen = watched[0].revents();
+                return seen.intersects(PollFlags::ERR | PollFlags::HUP);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
 }

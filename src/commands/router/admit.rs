@@ -20,7 +20,8 @@ use crate::router::admission::Admission;
   dev router admit bookshop-ann --base bookshop       requests with dev-env=ann
   dev router admit team-a-preview --env preview --base bookshop
 
-The list is the ConfigMap dev-admission of the base. Labels of a namespace play no part: its developer may write those.")]
+The list is the ConfigMap dev-admission of the base. Labels of a namespace play no part: its
+developer may write those.")]
 pub struct Admit {
     /// The namespace
     #[arg(value_name = "NAMESPACE")]
