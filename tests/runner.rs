@@ -10,6 +10,7 @@ mod apply;
 mod bad_input;
 mod bookshop;
 mod cli;
+mod control;
 mod faults;
 mod kill;
 mod logs;
