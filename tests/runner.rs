@@ -17,6 +17,7 @@ mod logs;
 mod overlay;
 mod overlay_rights;
 mod remove;
+mod remove_foreign;
 mod render;
 mod rights;
 mod router_ads;
