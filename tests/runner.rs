@@ -11,6 +11,7 @@ mod bad_input;
 mod base;
 mod bookshop;
 mod cli;
+mod control;
 mod faults;
 mod flags;
 mod kill;
