@@ -10,7 +10,7 @@ use super::*;
 use crate::cluster::fake::{Fake, Mishap, status};
 use crate::cluster::observe::observe;
 use crate::cluster::remove::{DownOptions, NamespaceEnd, down};
-use crate::manifest::labels::Stamp;
+use crate::manifest::labels::{self, Stamp};
 use crate::manifest::{Manifest, Origin};
 use crate::plan::{Desired, PlanOptions, plan};
 
