@@ -11,6 +11,7 @@ mod at_once;
 mod bad_input;
 mod bookshop;
 mod cli;
+mod control;
 mod faults;
 mod kill;
 mod logs;
