@@ -13,9 +13,9 @@ use crate::ui::{Format, Recall, Subject};
 
 const AFTER_HELP: &str = "\
 Environment variables:
-  Every global flag has a twin: DEV_ENV, DEV_BASE, DEV_NAMESPACE, DEV_CONTEXT, DEV_FILE, DEV_PROFILE,
-  DEV_SET (K=V,K=V), DEV_REGISTRY, DEV_OUTPUT, DEV_TIMEOUT, DEV_QUIET, DEV_VERBOSE, DEV_YES,
-  DEV_NO_COLOR (or NO_COLOR). Order: flag, variable, dev.yaml, default.
+  Every global flag has a twin: DEV_ENV, DEV_BASE, DEV_NAMESPACE, DEV_CONTEXT, DEV_FILE,
+  DEV_PROFILE, DEV_SET (K=V,K=V), DEV_REGISTRY, DEV_OUTPUT, DEV_TIMEOUT, DEV_QUIET, DEV_VERBOSE,
+  DEV_YES, DEV_NO_COLOR (or NO_COLOR). Order: flag, variable, dev.yaml, default.
 
 Exit codes:
   0 done   1 failed   2 wrong usage or configuration   3 cluster unreachable or access denied

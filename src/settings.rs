@@ -453,6 +453,11 @@ pub fn duration(text: &str) -> Result<Duration> {
     })
 }
 
+/// The same for flags, of whose errors clap tells one sentence.
+pub fn duration_flag(text: &str) -> Result<Duration, String> {
+    duration(text).map_err(|error| format!("{error}; {}", error.hints().join("; ")))
+}
+
 fn truth(name: &str, value: Option<String>) -> Result<bool> {
     match value.as_deref() {
         None | Some("" | "0" | "false" | "no") => Ok(false),

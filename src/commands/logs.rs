@@ -10,7 +10,7 @@ use crate::cluster::logs::{Form, LogOptions, render, stream};
 use crate::cluster::pods::PodSet;
 use crate::environment::{misspelt, with_needs};
 use crate::error::{Error, Result};
-use crate::settings::duration;
+use crate::settings::duration_flag;
 use crate::ui::{Format, stdout_closed};
 
 /// Show the logs of services
@@ -32,7 +32,7 @@ pub struct Logs {
     #[arg(long, value_name = "FILE", help_heading = "Global options")]
     pub file: Option<PathBuf>,
     /// Only lines younger than this, such as 90s or 5m
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration_flag)]
     pub since: Option<Duration>,
     /// Only so many of the last lines of each container
     #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(i64).range(0..))]
