@@ -13,5 +13,5 @@ mod settle;
 pub use alias::{aliases, borrowable, limits};
 pub use choose::{Extent, choose};
 pub use needs::{bring, use_scratch, without_followed};
-pub use reach::unreachable;
+pub use reach::{left_alone, unreachable};
 pub use settle::{Settled, settle};

@@ -5,8 +5,8 @@
 //! | `/v1/pod` | this pod |
 //! | `/v1/status` | every router pod: `{"pods": […]}` |
 //!
-//! With `service=`, `env=` and `wait=` (seconds) the answer is kept until Envoy serves the service and leads the environment's
-//! requests to something ready; 504 with the state when the time is up.
+//! With `service=`, `env=` and `wait=` (seconds) the answer is kept until Envoy serves the service, and the environment's requests
+//! reach it and are led to something ready; 504 with the state when the time is up.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
