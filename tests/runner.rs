@@ -7,11 +7,14 @@
 mod support;
 
 mod apply;
+mod at_once;
 mod bad_input;
+mod base;
 mod bookshop;
 mod cli;
 mod control;
 mod faults;
+mod flags;
 mod kill;
 mod logs;
 mod overlay;
