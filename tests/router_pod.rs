@@ -1,12 +1,14 @@
 //! A whole router pod on loopback: the first process, a real Envoy, the link, in front of an API server in this process.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use dev::router::envoy::Families;
+use dev::router::families::here;
 use dev::router::run::{Admin, Files};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
@@ -288,6 +290,10 @@ async fn a_pod_follows_the_cluster() {
     assert_eq!(state["acked"]["web"]["ports"]["80"]["base"], 1);
     assert_eq!(ask(world.web, GET).await.1, "base");
     assert_eq!(ask(world.web, TAGGED).await.1, "base");
+    if here() == Families::Both {
+        let web = SocketAddr::from((Ipv6Addr::LOCALHOST, world.web.port()));
+        assert_eq!(ask(web, GET).await.1, "base");
+    }
     let (mut came, mut went) = (Vec::new(), Vec::new());
     for _ in 0..20 {
         let began = Instant::now();

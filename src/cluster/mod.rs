@@ -26,6 +26,7 @@ pub mod pods;
 pub mod remove;
 mod request;
 mod retry;
+pub mod router_seen;
 pub mod router_status;
 pub mod routers;
 pub mod terminal;

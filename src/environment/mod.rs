@@ -11,6 +11,7 @@ mod report;
 mod routing;
 mod scope;
 mod select;
+mod traffic;
 mod wanted;
 
 pub use admission::dismiss;
@@ -23,4 +24,5 @@ pub use report::{
 pub use routing::{Overlay, Routing, is_borrowed};
 pub use scope::Scope;
 pub use select::{exactly, with_needs};
+pub use traffic::{Traffic, Versions};
 pub use wanted::{Wanted, wanted, without};

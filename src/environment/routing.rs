@@ -7,11 +7,13 @@ use k8s_openapi::api::core::v1::Service;
 use serde::Serialize;
 
 use super::admission::taken_by;
+use super::traffic::Traffic;
 use super::{Scope, overlay};
 use crate::cluster::Cluster;
 use crate::cluster::base::Base;
+use crate::cluster::exposed;
 use crate::cluster::router_status::Unknown;
-use crate::cluster::url::Exposed;
+use crate::cluster::url::{Exposed, Url};
 use crate::error::Error;
 use crate::manifest::labels;
 
@@ -126,7 +128,7 @@ impl Routing {
 }
 
 /// What an overlay borrows, and how requests reach its copies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Overlay {
     /// The base's namespace.
@@ -137,6 +139,12 @@ pub struct Overlay {
     pub routing: Routing,
     /// Services whose copies no request to the base can reach, with why; in the environment they answer by their names.
     pub unreachable: BTreeMap<String, String>,
+    /// Where the environment answers from outside, by the routers; the best address first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<Url>,
+    /// What goes through the routers, where somebody has asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
     /// The Services whose copies requests can reach.
     #[serde(skip)]
     routable: Vec<String>,
@@ -166,12 +174,16 @@ impl Overlay {
             }
         }
         let (namespace, env) = (&scope.namespace, &scope.stamp.env);
+        let entry = exposed::entry(&cluster.client, base, namespace).await;
+        let outside = entry.map(|entry| entry.urls()).unwrap_or_default();
         Self {
             base: base.name.clone(),
             borrowed: borrowed(exposed),
             routing: follow(base, namespace, env, &routable, cluster, timeout).await,
             routable,
             unreachable,
+            outside,
+            traffic: None,
         }
     }
 
@@ -195,10 +207,17 @@ impl Overlay {
                     },
                     routable: Vec::new(),
                     unreachable: BTreeMap::new(),
+                    outside: Vec::new(),
+                    traffic: None,
                 });
             }
         };
-        Some(Self::look(&base, scope, exposed, cluster, Duration::ZERO).await)
+        let (mut overlay, traffic) = tokio::join!(
+            Self::look(&base, scope, exposed, cluster, Duration::ZERO),
+            traffic(&base, scope, cluster)
+        );
+        overlay.traffic = traffic;
+        Some(overlay)
     }
 
     /// The header by which requests to the base reach this service of `dev.yaml`.
@@ -212,6 +231,18 @@ impl Overlay {
             let routable = self.routable.contains(name);
             routable.then(|| self.routing.header(name)).flatten()
         })
+    }
+}
+
+/// What the routers have counted. Where they cannot be asked, [`Routing`] says why.
+async fn traffic(base: &Base, scope: &Scope, cluster: &Cluster) -> Option<Traffic> {
+    let env = base.has_router().then(|| base.env_of(&scope.namespace))??;
+    match cluster.router_traffic(&base.name, env).await {
+        Ok(report) => Some(Traffic::of(report, env)),
+        Err(unknown) => {
+            tracing::debug!(error = %unknown.error(), "no traffic");
+            None
+        }
     }
 }
 
