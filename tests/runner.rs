@@ -25,6 +25,8 @@ mod router_envoy;
 mod router_install;
 mod router_pod;
 mod same_namespace;
+mod secrets;
+mod seen;
 mod sources;
 mod up;
 mod wait;

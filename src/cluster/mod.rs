@@ -12,6 +12,7 @@ pub mod exposed;
 mod fake;
 mod feed;
 pub mod forward;
+pub mod given;
 pub mod guard;
 pub mod health;
 pub mod inventory;

@@ -102,6 +102,7 @@ async fn give_back(context: &Context, settings: &Settings, services: &[String]) 
         ..ApplyOptions::default()
     };
     apply(&cluster, &plan, &options, &Silent).await?;
+    cluster.forget_given(&plan).await?;
     ui.note(format!("{}: {}", scope.namespace, plan.counts()));
     ui.data(&plan.counts(), |_| String::new())
 }

@@ -69,8 +69,8 @@ async fn probes_are_answered_on_both_and_count_as_no_client() {
             snapshot_with(&on(families), &Table::default()),
         );
         envoy.start(600);
-        envoy.serves().await;
         server.accepted().await;
+        envoy.serves().await;
         let mut addresses = vec![loopback(envoy.ready)];
         if families == Families::Both {
             addresses.push(SocketAddr::from((Ipv6Addr::LOCALHOST, envoy.ready)));

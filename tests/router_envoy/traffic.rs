@@ -93,8 +93,8 @@ async fn figures_are_those_of_the_requests_that_were_made() {
     // Calls that fail: as an answer after 200 (13: the server's fault, 5: not found), and without an answer.
     for path in [
         "/a/b",
-        "/shop.Reviews/Fail/13",
-        "/shop.Reviews/Fail/5",
+        "/shop.Reviews/Fail13",
+        "/shop.Reviews/Fail5",
         "/a/b",
     ] {
         end(to_api, path, None).await;

@@ -16,8 +16,8 @@ use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The path of a call that fails with the status of gRPC after it: `/shop.Reviews/Fail/13`.
-const FAILS: &str = "/shop.Reviews/Fail/";
+/// The path of a call that fails with the status of gRPC after it: `/shop.Reviews/Fail13`.
+const FAILS: &str = "/shop.Reviews/Fail";
 
 /// The pieces of a body.
 pub type Pieces =
@@ -76,7 +76,7 @@ fn answer(name: &'static str, request: Request<Incoming>) -> Response<StreamBody
 pub enum Refusal {
     /// Each stream is reset: it was not looked at.
     Stream,
-    /// The connection ends before a response has begun.
+    /// The connection ends without a response: whether it was looked at, nobody knows.
     Connection,
     /// `UNAVAILABLE` as an answer.
     Answer,

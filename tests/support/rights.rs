@@ -128,7 +128,8 @@ impl Cluster {
         }
     }
 
-    async fn may(&self, namespace: &str, user: &str, right: &Right) -> bool {
+    /// Whether a user has a right in a namespace.
+    pub async fn may(&self, namespace: &str, user: &str, right: &Right) -> bool {
         let (resource, subresource) = right
             .resource
             .split_once('/')

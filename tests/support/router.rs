@@ -10,11 +10,12 @@ use dev::router::envoy::bootstrap::{Bootstrap, READY_PORT, bootstrap};
 use dev::router::envoy::{Families, Snapshot};
 use dev::router::run::Admin;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::envoy::free_port;
+use super::envoy::{free_port, loopback};
 use super::envoy_process::Process;
 
 /// Nothing that these tests wait for takes longer.
@@ -72,9 +73,15 @@ impl Fed {
         self.process = Some(Process::start(&self.program, &config, &args));
     }
 
-    /// Waits until it serves.
+    /// Waits until it serves: its workers begin to listen a moment after it says that they are started.
     pub async fn serves(&mut self) {
         self.process.as_mut().unwrap().serves().await;
+        let listens = async {
+            while TcpStream::connect(loopback(self.ready)).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LONGEST, listens).await.expect("it does not listen");
     }
 
     /// SIGKILL.
@@ -156,16 +163,16 @@ impl Server {
     }
 
     /// Ends it without a word.
-    pub fn kill(self) {
-        drop(self);
+    pub fn stop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.stop();
     }
 }
 

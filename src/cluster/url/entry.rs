@@ -1,5 +1,7 @@
 //! PURE: where an environment answers from outside the cluster, by the entry of its base's routers: the host says the environment.
 
+use k8s_openapi::api::core::v1::Service;
+
 use super::{Exposed, Url, Via, balancer_urls, covers, ingress_urls};
 
 /// The Services of the routers, that for requests from outside first.
@@ -40,6 +42,19 @@ impl Entry {
             self.routers.node_port_urls(edge, &mut by_address);
         }
         urls.extend(by_address.iter().filter_map(|url| self.at_address(url)));
+        if urls.is_empty()
+            && let Some(port) = edge.and_then(node_port)
+        {
+            // Who may not see the nodes knows the port all the same.
+            urls.push(Url {
+                url: format!("http://{}:{port}", self.host),
+                via: Via::Routers {
+                    base: self.base.clone(),
+                    address: None,
+                },
+                inside: false,
+            });
+        }
         if urls.is_empty() {
             urls.push(Url {
                 url: format!("http://{}", self.host),
@@ -91,6 +106,11 @@ impl Entry {
     }
 }
 
+fn node_port(service: &Service) -> Option<i32> {
+    let ports = service.spec.as_ref()?.ports.as_ref()?;
+    ports.first()?.node_port
+}
+
 /// Scheme, authority and path.
 fn parts(url: &str) -> Option<(&str, &str, &str)> {
     let (scheme, rest) = url.split_once("://")?;
@@ -138,6 +158,12 @@ mod tests {
         assert_eq!(
             texts(&entry(edge("NodePort", json!({})), json!([]))),
             ["http://ann.shop.example.com:30080 by routers of bookshop at 10.0.0.1:30080"]
+        );
+        let mut unseen = entry(edge("NodePort", json!({})), json!([]));
+        unseen.routers.nodes.clear();
+        assert_eq!(
+            texts(&unseen),
+            ["http://ann.shop.example.com:30080 by routers of bookshop"]
         );
         let balanced = json!({"loadBalancer": {"ingress": [{"ip": "203.0.113.9"}]}});
         assert_eq!(

@@ -220,14 +220,6 @@ pub(super) fn set(key: &str, value: &str) -> HeaderValueOption {
     }
 }
 
-/// Sets a header where there is none.
-pub(super) fn set_if_absent(key: &str, value: &str) -> HeaderValueOption {
-    HeaderValueOption {
-        append_action: HeaderAppendAction::AddIfAbsent as i32,
-        ..set(key, value)
-    }
-}
-
 /// An HTTP filter.
 pub(super) fn filter(name: &str, config: envoy_types::pb::google::protobuf::Any) -> HttpFilter {
     HttpFilter {

@@ -34,7 +34,14 @@ use envoy_types::pb::envoy::config::trace::v3::zipkin_config::{
     CollectorEndpointVersion, TraceContextOption,
 };
 use envoy_types::pb::envoy::config::trace::v3::{OpenTelemetryConfig, ZipkinConfig};
-use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+use envoy_types::pb::envoy::extensions::filters::http::header_to_metadata::v3::Config as HeaderToMetadata;
+use envoy_types::pb::envoy::extensions::filters::http::header_to_metadata::v3::config::{
+    KeyValuePair, Rule,
+};
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpConnectionManager, HttpFilter, RequestIdExtension,
+};
+use envoy_types::pb::envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
     RouteSpecifier, Tracing,
 };
@@ -43,7 +50,7 @@ use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_optio
 use envoy_types::pb::envoy::r#type::tracing::v3::{CustomTag, custom_tag};
 
 use super::clusters::{self, at};
-use super::http::{MANAGER, early, last_filters, plain, set, set_if_absent};
+use super::http::{MANAGER, early, filter, last_filters, plain, set};
 use super::listeners::of_filter;
 use super::snapshot::{Resource, Snapshot};
 use super::wrap::{address, any, flag, grpc, host, number, seconds};
@@ -55,6 +62,9 @@ use crate::router::collector::{Collector, Spans};
 const CLUSTER_HEADER: &str = "x-dev-cluster";
 /// Tells it which version answers, for the span's name.
 const ANSWER_HEADER: &str = "x-dev-answer";
+/// Where the second listener keeps that.
+const METADATA: &str = "dev";
+const ROUTE: &str = "route";
 /// The name of the routers in traces.
 const SERVICE_NAME: &str = "dev-router";
 /// Where Zipkin takes spans.
@@ -137,7 +147,7 @@ fn listener(base: &str, collector: &Collector) -> Listener {
     let mut configuration = routes::configuration(names::TRACED);
     configuration
         .request_headers_to_remove
-        .extend([CLUSTER_HEADER, ANSWER_HEADER].map(str::to_owned));
+        .push(CLUSTER_HEADER.to_owned());
     let routes = RouteConfiguration {
         virtual_hosts: vec![VirtualHost {
             routes: vec![to_version],
@@ -147,8 +157,17 @@ fn listener(base: &str, collector: &Collector) -> Listener {
     };
     let mut manager = HttpConnectionManager {
         route_specifier: Some(RouteSpecifier::RouteConfig(routes)),
-        http_filters: last_filters(),
+        http_filters: std::iter::once(answer_to_metadata())
+            .chain(last_filters())
+            .collect(),
         tracing: Some(tracing(base, collector)),
+        // All that come here are reported, with an id or without.
+        request_id_extension: Some(RequestIdExtension {
+            typed_config: Some(any(&UuidRequestIdConfig {
+                pack_trace_reason: flag(false),
+                use_request_id_for_trace_sampling: flag(false),
+            })),
+        }),
         ..plain(names::TRACED, "")
     };
     manager
@@ -160,6 +179,27 @@ fn listener(base: &str, collector: &Collector) -> Listener {
         )),
         ..of_filter(names::TRACED.to_owned(), MANAGER, any(&manager))
     }
+}
+
+/// Tags and names of spans are made when a request has ended, and by then its headers are those that were sent on.
+fn answer_to_metadata() -> HttpFilter {
+    let rule = Rule {
+        header: ANSWER_HEADER.to_owned(),
+        on_header_present: Some(KeyValuePair {
+            metadata_namespace: METADATA.to_owned(),
+            key: ROUTE.to_owned(),
+            ..KeyValuePair::default()
+        }),
+        remove: true,
+        ..Rule::default()
+    };
+    filter(
+        "envoy.filters.http.header_to_metadata",
+        any(&HeaderToMetadata {
+            request_rules: vec![rule],
+            ..HeaderToMetadata::default()
+        }),
+    )
 }
 
 fn tracing(base: &str, collector: &Collector) -> Tracing {
@@ -195,12 +235,11 @@ fn tracing(base: &str, collector: &Collector) -> Tracing {
         tag: name.to_owned(),
         r#type: Some(kind),
     };
-    let header = |name: &str| {
-        custom_tag::Type::RequestHeader(custom_tag::Header {
-            name: name.to_owned(),
-            ..custom_tag::Header::default()
-        })
-    };
+    let env = custom_tag::Type::RequestHeader(custom_tag::Header {
+        name: baggage::HEADER.to_owned(),
+        ..custom_tag::Header::default()
+    });
+    let route = format!("%DYNAMIC_METADATA({METADATA}:{ROUTE})%");
     let base = custom_tag::Type::Literal(custom_tag::Literal {
         value: base.to_owned(),
     });
@@ -210,11 +249,11 @@ fn tracing(base: &str, collector: &Collector) -> Tracing {
             config_type: Some(http::ConfigType::TypedConfig(config)),
         }),
         custom_tags: vec![
-            tag("dev.env", header(baggage::HEADER)),
-            tag("dev.route", header(ANSWER_HEADER)),
+            tag("dev.env", env),
+            tag("dev.route", custom_tag::Type::Value(route.clone())),
             tag("dev.base", base),
         ],
-        operation: format!("%REQ({ANSWER_HEADER})%"),
+        operation: route,
         // The router is a hop of its own.
         spawn_upstream_span: flag(true),
         max_path_tag_length: number(LONGEST_PATH),
@@ -222,10 +261,10 @@ fn tracing(base: &str, collector: &Collector) -> Tracing {
     }
 }
 
-/// Zipkin's tracer has no sampler of its own: without a decision in the request nothing would be reported.
+/// Zipkin's tracer has no sampler of its own, and goes by what a request says.
 fn sampled(protocol: Spans) -> Option<TypedExtensionConfig> {
     match protocol {
         Spans::Otlp => None,
-        Spans::Zipkin => Some(early("sampled", set_if_absent("x-b3-sampled", "1"))),
+        Spans::Zipkin => Some(early("sampled", set("x-b3-sampled", "1"))),
     }
 }
