@@ -7,6 +7,7 @@
 mod support;
 
 mod apply;
+mod at_once;
 mod bad_input;
 mod bookshop;
 mod cli;
