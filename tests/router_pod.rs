@@ -321,6 +321,64 @@ async fn a_pod_follows_the_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pod_tells_what_went_through_it() {
+    let Some(envoy) = envoy("a_pod_tells_what_went_through_it") else {
+        return;
+    };
+    let world = World::start().await;
+    world.ann_comes();
+    let pod = Pod::start(&envoy, &world.objects).await;
+    pod.serves(Some("ann")).await;
+    answers(world.web, "ann").await;
+    let before = told(&pod, 1).await.len();
+    for _ in 0..5 {
+        assert_eq!(ask(world.web, TAGGED).await.1, "ann");
+        assert_eq!(ask(world.web, GET).await.1, "base");
+    }
+    for request in told(&pod, before + 5).await {
+        for (field, value) in [
+            ("env", "ann"),
+            ("service", "web"),
+            ("version", "ann"),
+            ("router", "dev-router-0"),
+        ] {
+            assert_eq!(request[field], value, "{request}");
+        }
+    }
+    let counted = async {
+        loop {
+            let (code, report) = pod.get("/v1/traffic?env=ann").await;
+            assert_eq!(code, 200, "{report}");
+            let web = &report["services"]["web"];
+            if web["base"]["requests"] == 5 && web["envs"]["ann"]["p99"].is_f64() {
+                return report;
+            }
+        }
+    };
+    let report = timeout(LONGEST, counted).await.expect("it never counts");
+    assert_eq!(report["pods"], json!(["dev-router-0"]));
+    assert_eq!(report["errors"], json!([]));
+    assert_eq!(report["services"]["web"]["envs"]["ann"]["successRate"], 1.0);
+}
+
+/// The requests of `ann`, as soon as so many were told.
+async fn told(pod: &Pod, least: usize) -> Vec<Value> {
+    let heard = async {
+        loop {
+            let (code, page) = pod.get("/v1/requests?env=ann&tail=100").await;
+            assert_eq!(code, 200, "{page}");
+            let requests = page["requests"].as_array().unwrap();
+            if requests.len() >= least {
+                return requests.clone();
+            }
+        }
+    };
+    timeout(LONGEST, heard)
+        .await
+        .expect("the requests are not told")
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_link_costs_nobody_a_request() {
     let Some(envoy) = envoy("a_killed_link_costs_nobody_a_request") else {
         return;

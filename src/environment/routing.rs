@@ -187,19 +187,28 @@ impl Overlay {
         }
     }
 
-    /// Looks at the overlay that is there; `None` where nothing is borrowed. What may not be read of the base is left out.
+    /// Looks at the overlay that is there; `None` where nothing is borrowed and no base leads requests there. What may not be read of the
+    /// base is left out.
     pub async fn seen(scope: &Scope, exposed: &Exposed, cluster: &Cluster) -> Option<Self> {
+        let of_base = |service: &Service| {
+            let marks = service.metadata.labels.as_ref()?;
+            marks.get(labels::BASE).cloned()
+        };
         let mut aliases = exposed
             .services
             .iter()
             .filter(|service| is_borrowed(service));
-        let marks = aliases.next()?.metadata.labels.as_ref()?;
-        let name = marks.get(labels::BASE)?;
-        let base = match cluster.read_base(name).await {
-            Ok(base) => base,
-            Err(error) => {
+        let borrows = aliases.find_map(of_base);
+        let name = match &borrows {
+            Some(name) => name.clone(),
+            // A copy of everything is an overlay where the base admits it.
+            None => exposed.services.iter().find_map(of_base)?,
+        };
+        let base = match cluster.read_base(&name).await {
+            Ok(base) if borrows.is_some() || base.env_of(&scope.namespace).is_some() => base,
+            Err(error) if borrows.is_some() => {
                 return Some(Self {
-                    base: name.clone(),
+                    base: name,
                     borrowed: borrowed(exposed),
                     routing: Routing::Unconfirmed {
                         env: scope.stamp.env.clone(),
@@ -211,6 +220,7 @@ impl Overlay {
                     traffic: None,
                 });
             }
+            Ok(_) | Err(_) => return None,
         };
         let (mut overlay, traffic) = tokio::join!(
             Self::look(&base, scope, exposed, cluster, Duration::ZERO),
