@@ -28,6 +28,8 @@ mod router_envoy;
 mod router_install;
 mod router_pod;
 mod same_namespace;
+mod secrets;
+mod seen;
 mod sources;
 mod up;
 mod wait;
