@@ -9,6 +9,7 @@ mod support;
 mod apply;
 mod bad_input;
 mod bookshop;
+mod bystanders;
 mod cli;
 mod faults;
 mod kill;
