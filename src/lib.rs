@@ -22,6 +22,7 @@ pub mod ui;
 #[path = "../tests/support/left_out.rs"]
 mod left_out;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -120,6 +121,7 @@ fn log_to_stderr(always: bool) {
         tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
             .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
             .init();
     }
 }

@@ -18,7 +18,7 @@ use crate::manifest::ObjectKey;
 use crate::manifest::labels::{self, Stamp};
 use crate::plan::{Inventory, NamespaceState, Rank, rank};
 
-use classify::Class;
+use classify::{Class, Earlier};
 pub(super) use delete::{Target, delete_and_await};
 pub use environments::{Environment, list_environments};
 use survey::{survey, with_recorded};
@@ -125,7 +125,16 @@ pub async fn down(
     let inventory = inventory.unwrap_or_default();
     let kinds = with_recorded(cluster, kinds, &inventory).await?;
 
-    let survey = survey(cluster, stamp, namespace, &kinds, &inventory).await?;
+    let survey = survey(
+        cluster,
+        stamp,
+        namespace,
+        &kinds,
+        &inventory,
+        &Earlier::default(),
+    )
+    .await?;
+    let earlier = survey.earlier;
     report.failures.extend(survey.failures);
     let own = labels::inventory_name(&stamp.env);
     let mut waves: BTreeMap<Wave, Vec<Target>> = BTreeMap::new();
@@ -157,6 +166,7 @@ pub async fn down(
         namespace,
         &state,
         &kinds,
+        &earlier,
         options,
         tell,
         &mut report,
@@ -202,6 +212,7 @@ async fn end_namespace(
     namespace: &str,
     state: &NamespaceState,
     kinds: &[Resource],
+    earlier: &Earlier,
     options: &DownOptions,
     tell: &(dyn Fn(&str) + Sync),
     report: &mut Removed,
@@ -225,7 +236,8 @@ async fn end_namespace(
         return kept("not everything in it could be removed");
     }
     // Looked at again: others may have put something there in the meantime.
-    let survey = survey(cluster, stamp, namespace, kinds, &Inventory::default()).await?;
+    let nothing = Inventory::default();
+    let survey = survey(cluster, stamp, namespace, kinds, &nothing, earlier).await?;
     let left: Vec<ObjectKey> = survey
         .found
         .into_iter()
@@ -245,7 +257,7 @@ async fn end_namespace(
     let unseen: Vec<&str> = survey
         .unseen
         .iter()
-        .filter(|kind| !classify::is_machine_made(kind))
+        .filter(|kind| !classify::is_passing(kind))
         .map(|kind| kind.plural.as_str())
         .collect();
     if !unseen.is_empty() {

@@ -6,9 +6,9 @@ use crate::error::{Error, Result, did_you_mean};
 use crate::manifest::labels::{self, Stamp};
 use crate::manifest::{Manifest, ObjectKey};
 use crate::plan::{
-    Action, Change, Desired, FieldChange, Holder, Id, Inventory, Live, NamespaceState,
-    NamespaceStep, Observed, Plan, Prepared, Recreate, Served, compare, holder, immutable, prepare,
-    secrets,
+    Action, Change, ClaimTemplate, Desired, FieldChange, Holder, Id, Inventory, Live,
+    NamespaceState, NamespaceStep, Observed, Plan, Prepared, Recreate, Served, compare, holder,
+    immutable, prepare, secrets,
 };
 
 /// What a person allows.
@@ -80,6 +80,7 @@ pub fn plan(desired: &Desired, observed: &Observed, options: &PlanOptions) -> Re
         };
         if !matches!(action, Action::Blocked(_)) {
             intended.insert(prepared.key.clone(), prepared.service.clone());
+            intended.insert_claims(ClaimTemplate::of(&prepared.key, &prepared.value));
         }
         changes.push(Change {
             key: prepared.key,

@@ -3,6 +3,7 @@
 //! `prepare` makes of the manifests what will be sent; `compare` finds the fields that differ from what runs;
 //! `decide` turns that into changes; `order` says what may be applied at once; `diff` shows it to people.
 
+mod claims;
 mod compare;
 mod decide;
 mod diff;
@@ -17,6 +18,7 @@ mod quantity;
 mod record;
 mod secrets;
 
+pub use claims::ClaimTemplate;
 pub use compare::{Comparison, FieldChange, compare};
 pub use decide::{PlanOptions, plan};
 pub use diff::{DiffAction, DiffEntry, diff_entries, render_diff};
