@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -26,7 +27,7 @@ type Answer struct {
 const impatience = time.Millisecond
 
 // ask is `GET /ask?target=HOST:PORT&env=ENV`: one request from here. With `&until=VERSION&within=30s` requests are made, one after
-// the other on one connection, until that version answers.
+// the other on one connection, until that version answers; `until=503` waits for a status.
 func ask(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	client := &http.Client{Transport: &http.Transport{}, Timeout: patience}
@@ -39,7 +40,7 @@ func ask(w http.ResponseWriter, r *http.Request) {
 		answer = once(ctx, client, query.Get("target"), query.Get("env"))
 		answer.Asked = asked
 		until := query.Get("until")
-		if until == "" || answer.Version == until || ctx.Err() != nil {
+		if until == "" || answer.Version == until || strconv.Itoa(answer.Status) == until || ctx.Err() != nil {
 			break
 		}
 		pause(ctx, impatience)

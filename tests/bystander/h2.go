@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -83,11 +84,22 @@ func (c *connections) reserve() *http.ClientConn {
 }
 
 func (c *connections) post(ctx context.Context, path, message string) (*http.Response, outcome) {
+	for {
+		response, result := c.postOnce(ctx, path, message)
+		// It was told to go away after a place was taken on it: nothing of the request was sent yet.
+		if result.err == nil || !strings.Contains(result.err.Error(), "http2: client conn not usable") {
+			return response, result
+		}
+	}
+}
+
+func (c *connections) postOnce(ctx context.Context, path, message string) (*http.Response, outcome) {
 	connection, used, err := c.take(ctx)
 	if err != nil {
 		return nil, outcome{err: err, at: "connect"}
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.group.Target+path, bytes.NewReader(frame([]byte(message))))
+	body := bytes.NewReader(frame([]byte(message)))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.group.Target+path, body)
 	if err != nil {
 		connection.Release()
 		return nil, outcome{err: err, at: "connect"}

@@ -33,6 +33,8 @@ type server struct {
 	version         string
 	drain           time.Duration
 	draining        atomic.Bool
+	// It says that it is not ready.
+	closed atomic.Bool
 	// Connections of the protocol in which the server speaks first.
 	greeted sync.WaitGroup
 }
@@ -83,7 +85,13 @@ func (s *server) handler() http.Handler {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		_, _ = w.Write(body)
 	})
-	mux.HandleFunc("/healthz", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if s.closed.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	mux.HandleFunc("/open", func(http.ResponseWriter, *http.Request) { s.closed.Store(false) })
+	mux.HandleFunc("/close", func(http.ResponseWriter, *http.Request) { s.closed.Store(true) })
 	mux.HandleFunc(callPath, s.call)
 	mux.HandleFunc(watchPath, s.watch)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -89,6 +89,7 @@ pub fn copy(image: &str, name: &str, version: &str) -> Vec<Value> {
     main.as_object_mut().unwrap().remove("lifecycle");
     let mut deployment = workload(name, &[main], false);
     deployment["spec"]["replicas"] = json!(1);
+    deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(1);
     vec![deployment, service(name, name, &ports)]
 }
 

@@ -43,8 +43,6 @@ pub struct Clients {
 /// What one pod of clients tells.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Report {
-    /// The pod's node.
-    pub node: String,
     /// Seconds since 1970.
     pub began: f64,
     /// The same.
@@ -110,12 +108,8 @@ pub struct Answer {
     pub error: String,
     /// The HTTP status.
     pub status: u16,
-    /// When the request began.
-    pub began: f64,
     /// When it was answered.
     pub ended: f64,
-    /// The requests until then.
-    pub asked: u64,
 }
 
 impl Clients {
@@ -171,7 +165,7 @@ impl Clients {
     pub async fn more_routed(&self, names: &[&str], requests: u64) {
         let before = self.reports().await;
         let routed = |reports: &[Report], name: &str| -> u64 {
-            let groups = by_name(reports);
+            let groups = groups(reports);
             groups[name].iter().map(|group| group.routed).sum()
         };
         for name in names {
@@ -187,7 +181,7 @@ impl Clients {
         self.ask("POST", "stop").await
     }
 
-    /// Requests from every pod, again and again until this version answers, or time is up.
+    /// Requests from every pod, again and again until this version or status is the answer, or time is up.
     pub async fn until(
         &self,
         target: &str,
@@ -346,7 +340,7 @@ impl Groups<'_> {
 }
 
 /// The groups of all pods together, by name.
-pub fn by_name(reports: &[Report]) -> BTreeMap<&str, Vec<&Group>> {
+pub fn groups(reports: &[Report]) -> BTreeMap<&str, Vec<&Group>> {
     let mut found: BTreeMap<&str, Vec<&Group>> = BTreeMap::new();
     for group in reports.iter().flat_map(|report| &report.groups) {
         found.entry(&group.name).or_default().push(group);

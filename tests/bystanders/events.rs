@@ -1,7 +1,7 @@
 //! What happens while the clients ask. Each is over when its effect is seen.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::app;
 use super::clients::Clients;
 use super::processes;
-use super::world::{DEVELOPERS, World, in_time};
+use super::world::{DEVELOPERS, World};
 use crate::support::left_out::left_out;
 use crate::support::proxy::{Kill, Moment, Signal};
 
@@ -37,18 +37,8 @@ impl Events<'_> {
 
     /// The routers come, and are put before every Service.
     pub async fn insert(&self) {
-        self.say("routers are installed");
-        let world = self.world;
-        world.routers.good(&["router", "install"]).await;
-        for (env, _) in DEVELOPERS {
-            let namespace = format!("{}-{env}", world.base());
-            world.routers.good(&["router", "admit", &namespace]).await;
-        }
-        self.say("copies of every Service come up: each is routed for the first time");
-        let both = DEVELOPERS.map(|(env, services)| world.up(self.clients, env, services));
-        futures::future::join_all(both).await;
-        self.say("all are reached");
-        world.await_states("routed", &app::SERVICES).await;
+        self.say("routers are installed, and copies come up of every Service: each is routed for the first time");
+        self.world.insert(self.clients).await;
     }
 
     /// Copies go and come again, of two developers at once.
@@ -117,33 +107,48 @@ impl Events<'_> {
         ));
         assert_eq!(ours.len(), 3, "{all:#?}");
         processes::kill(&ours);
-        self.back().await;
+        self.world.await_routers().await;
     }
 
-    /// Waits until control answers and every router has read the cluster.
-    pub async fn back(&self) {
-        let asking = async {
-            loop {
-                let run = self
-                    .world
-                    .routers
-                    .dev_as(None, &["router", "status", "-o", "json"])
-                    .await;
-                let status: serde_json::Value =
-                    serde_json::from_str(&run.stdout).unwrap_or_default();
-                let routers = status["routers"].as_array().cloned().unwrap_or_default();
-                let synced = routers
-                    .iter()
-                    .filter(|one| one["going"] == false && one["synced"] == true)
-                    .count();
-                if synced == 2 && status["control"]["ready"] == 1 {
-                    return;
-                }
-                // It is what people have: it cannot be watched.
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
+    /// A node is drained, as for an upgrade, and comes back. The routers' pods go on there until their last stream has ended.
+    pub async fn drain(&self, node: &str) {
+        self.say(&format!("{node} is drained"));
+        let drain = [
+            "drain",
+            node,
+            "--ignore-daemonsets",
+            "--delete-emptydir-data",
+        ];
+        // It waits for the end of the pods, which are not waited for here.
+        let Some(mut child) = self.world.start_kubectl(&drain) else {
+            return;
         };
-        in_time("routers and control are back", asking).await;
+        self.world.await_drained(node).await;
+        for name in ["dev-router", "dev-control", "web", "node", "rpc"] {
+            self.world.await_deployment(name).await;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        self.world.await_routers().await;
+        self.world.kubectl(&["uncordon", node], "");
+    }
+
+    /// The API server is away for so many seconds.
+    pub async fn pause_api(&self, seconds: u64) {
+        let Some(script) = self.world.cluster_script().await else {
+            left_out("the API server goes away: it is not that of a bundled cluster");
+            return;
+        };
+        self.say(&format!("the API server is away for {seconds} s"));
+        let status = tokio::task::spawn_blocking(move || {
+            Command::new(script)
+                .args(["pause-api", &seconds.to_string()])
+                .stderr(Stdio::null())
+                .status()
+                .unwrap()
+        });
+        assert!(status.await.unwrap().success());
+        self.world.await_routers().await;
     }
 
     /// The owner of the base writes to routed Services in three ways, and lets them be routed again.

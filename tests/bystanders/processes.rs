@@ -7,8 +7,6 @@ use k8s_openapi::api::core::v1::Pod;
 /// A process of a pod.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// The pod.
-    pub pod: String,
     /// Its number on this machine.
     pub pid: u32,
     /// Its command line.
@@ -17,7 +15,7 @@ pub struct Process {
 
 /// The processes of these pods; none where the nodes are other machines.
 pub fn of(pods: &[Pod]) -> Vec<Process> {
-    let containers: Vec<(String, String)> = pods.iter().flat_map(containers).collect();
+    let containers: Vec<String> = pods.iter().flat_map(containers).collect();
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap() {
         let path = entry.unwrap().path();
@@ -32,10 +30,9 @@ pub fn of(pods: &[Pod]) -> Vec<Process> {
         let Ok(line) = std::fs::read(path.join("cmdline")) else {
             continue;
         };
-        let of = containers.iter().find(|(_, id)| groups.contains(id));
-        if let Some((pod, _)) = of.filter(|_| !line.is_empty()) {
+        let ours = containers.iter().any(|id| groups.contains(id));
+        if ours && !line.is_empty() {
             found.push(Process {
-                pod: pod.clone(),
                 pid,
                 line: String::from_utf8_lossy(&line).replace('\0', " "),
             });
@@ -44,9 +41,8 @@ pub fn of(pods: &[Pod]) -> Vec<Process> {
     found
 }
 
-/// The running containers of a pod, by their IDs.
-fn containers(pod: &Pod) -> Vec<(String, String)> {
-    let name = pod.metadata.name.clone().unwrap_or_default();
+/// The IDs of the running containers of a pod.
+fn containers(pod: &Pod) -> Vec<String> {
     let statuses = pod
         .status
         .as_ref()
@@ -55,7 +51,7 @@ fn containers(pod: &Pod) -> Vec<(String, String)> {
         .into_iter()
         .flatten()
         .filter_map(|status| status.container_id.as_deref());
-    ids.filter_map(|id| Some((name.clone(), id.split_once("://")?.1.to_owned())))
+    ids.filter_map(|id| Some(id.split_once("://")?.1.to_owned()))
         .collect()
 }
 

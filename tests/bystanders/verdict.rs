@@ -1,6 +1,6 @@
 //! What came of it: a line for each kind of clients, and whether a request failed that would not have failed without `dev`.
 
-use super::clients::{Failure, Group, Report, by_name};
+use super::clients::{Failure, Group, Report, groups};
 
 /// After so long a silence Node closes a connection, in milliseconds, less what clocks differ by.
 const NODE_KEEPS: f64 = 4950.0;
@@ -25,7 +25,7 @@ pub struct Count {
 pub fn count(what: &str, reports: &[Report]) -> Count {
     let mut count = Count::default();
     println!("{what}:");
-    for (name, groups) in by_name(reports) {
+    for (name, groups) in groups(reports) {
         let sum = |of: fn(&Group) -> u64| groups.iter().map(|group| of(group)).sum::<u64>();
         let most = |of: fn(&Group) -> f64| groups.iter().map(|group| of(group)).fold(0.0, f64::max);
         let (requests, failed) = (sum(|group| group.requests), sum(|group| group.failed));

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 use kube::runtime::wait::{await_condition, conditions};
@@ -77,6 +77,18 @@ impl World {
         Clients::start(&self.routers.cluster, &self.image, &namespace, plan).await
     }
 
+    /// Installs the routers and brings everybody's copies up, so that every Service is routed.
+    pub async fn insert(&self, clients: &Clients) {
+        self.routers.good(&["router", "install"]).await;
+        for (env, _) in DEVELOPERS {
+            let namespace = format!("{}-{env}", self.base());
+            self.routers.good(&["router", "admit", &namespace]).await;
+        }
+        let both = DEVELOPERS.map(|(env, services)| self.up(clients, env, services));
+        futures::future::join_all(both).await;
+        self.await_states("routed", &app::SERVICES).await;
+    }
+
     /// Brings a developer's copies up, and waits until the clients' pods reach them.
     pub async fn up(&self, clients: &Clients, env: &str, services: &[&str]) {
         self.routers
@@ -91,7 +103,11 @@ impl World {
     pub async fn reached(&self, clients: &Clients, service: &str, env: &str, version: &str) {
         let target = format!("{service}.{}.svc.cluster.local:80", self.base());
         for answer in clients.until(&target, env, version, LONGEST).await {
-            assert_eq!(answer.version, version, "{service} for {env}: {answer:?}");
+            let (status, error) = (answer.status, answer.error);
+            assert_eq!(
+                answer.version, version,
+                "{service} for {env}: {status} {error}"
+            );
         }
     }
 
@@ -126,15 +142,7 @@ impl World {
 
     /// Runs kubectl in the base; `false` (and a line that says so) where there is none.
     pub fn kubectl(&self, args: &[&str], input: &str) -> bool {
-        let spawned = Command::new("kubectl")
-            .args(["--namespace", self.base()])
-            .args(args)
-            .env("KUBECONFIG", &self.routers.cluster.kubeconfig)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn();
-        let Ok(mut child) = spawned else {
-            left_out("what kubectl does: there is no kubectl");
+        let Some(mut child) = self.start_kubectl(args) else {
             return false;
         };
         let mut stdin = child.stdin.take().unwrap();
@@ -142,6 +150,85 @@ impl World {
         drop(stdin);
         assert!(child.wait().unwrap().success(), "kubectl {args:?}");
         true
+    }
+
+    /// Starts kubectl in the base; `None` (and a line that says so) where there is none.
+    pub fn start_kubectl(&self, args: &[&str]) -> Option<Child> {
+        let spawned = Command::new("kubectl")
+            .args(["--namespace", self.base()])
+            .args(args)
+            .env("KUBECONFIG", &self.routers.cluster.kubeconfig)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn();
+        if spawned.is_err() {
+            left_out("what kubectl does: there is no kubectl");
+        }
+        spawned.ok()
+    }
+
+    /// Waits until every pod of the base on a node is being deleted, but for those of DaemonSets.
+    pub async fn await_drained(&self, node: &str) {
+        let on_node = ListParams::default().fields(&format!("spec.nodeName={node}"));
+        let stays = |pod: &Pod| {
+            let owners = pod.metadata.owner_references.iter().flatten();
+            pod.metadata.deletion_timestamp.is_none()
+                && !owners.into_iter().any(|owner| owner.kind == "DaemonSet")
+        };
+        let asking = async {
+            while self
+                .pod_api()
+                .list(&on_node)
+                .await
+                .unwrap()
+                .iter()
+                .any(stays)
+            {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        in_time(node, asking).await;
+    }
+
+    /// The node on which a pod of this Deployment is, and not all of the others.
+    pub async fn node_of(&self, deployment: &str) -> String {
+        let pods = self.pods(deployment).await;
+        let node = pods
+            .iter()
+            .find_map(|pod| pod.spec.as_ref()?.node_name.clone());
+        node.unwrap()
+    }
+
+    /// The program that manages the bundled cluster, where it is one.
+    pub async fn cluster_script(&self) -> Option<String> {
+        let nodes = Api::<Node>::all(self.routers.cluster.client.clone());
+        let listed = nodes.list(&ListParams::default()).await.unwrap();
+        let node = listed.items.into_iter().next()?;
+        node.metadata.annotations?.remove("dev/cluster-script")
+    }
+
+    /// Waits until control answers and every router has read the cluster.
+    pub async fn await_routers(&self) {
+        let asking = async {
+            loop {
+                let run = self
+                    .routers
+                    .dev_as(None, &["router", "status", "-o", "json"])
+                    .await;
+                let status: Value = serde_json::from_str(&run.stdout).unwrap_or_default();
+                let routers = status["routers"].as_array().cloned().unwrap_or_default();
+                let synced = routers
+                    .iter()
+                    .filter(|one| one["going"] == false && one["synced"] == true)
+                    .count();
+                if synced == 2 && status["control"]["ready"] == 1 {
+                    return;
+                }
+                // It is what people have: it cannot be watched.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        in_time("routers and control are back", asking).await;
     }
 
     /// The base's pods.
