@@ -7,12 +7,15 @@
 mod support;
 
 mod apply;
+mod at_once;
 mod bad_input;
+mod base;
 mod bookshop;
 mod bystanders;
 mod cli;
 mod control;
 mod faults;
+mod flags;
 mod kill;
 mod logs;
 mod overlay;

@@ -16,6 +16,7 @@ mod ownership;
 mod prepare;
 mod quantity;
 mod record;
+mod refuse;
 mod secrets;
 
 pub use claims::ClaimTemplate;
@@ -27,3 +28,4 @@ pub use model::*;
 pub use order::{Rank, Schedule, ServiceSteps, check_needs, rank, schedule};
 pub use ownership::{Holder, holder};
 pub use prepare::{Prepared, prepare};
+pub use refuse::{check_namespace, refusal};
