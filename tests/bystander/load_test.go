@@ -158,20 +158,20 @@ func TestAStreamIsCountedWithItsMessagesAndFailsWhenItEndsEarly(t *testing.T) {
 	if result := client.ask(t.Context(), "a"); result.err != nil || result.messages != 3 {
 		t.Fatalf("%+v", result)
 	}
-	group.Silence, group.Lasts[0] = Duration(time.Hour), Duration(time.Hour)
-	ended := make(chan outcome)
-	go func() { ended <- client.ask(t.Context(), "b") }()
-	for {
-		client.connections.lock.Lock()
-		busy := len(client.connections.open) == 1 && client.connections.open[0].InFlight() == 1
-		client.connections.lock.Unlock()
-		if busy {
-			break
-		}
-	}
-	_ = client.connections.open[0].Close()
-	if result := <-ended; result.err == nil {
-		t.Fatal("the end of a stream was not noticed")
+	broken := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		begin(w)
+		_, _ = w.Write(frame([]byte("0")))
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}))
+	broken.Config.Protocols = new(http.Protocols)
+	broken.Config.Protocols.SetUnencryptedHTTP2(true)
+	broken.Start()
+	defer broken.Close()
+	wrong := &Group{Target: broken.Listener.Addr().String(), Silence: Duration(time.Second), Lasts: [2]Duration{Duration(3 * time.Second)}}
+	early := &stream{group: wrong, connections: newConnections(wrong)}
+	if result := early.ask(t.Context(), "b"); result.err == nil || result.messages != 1 {
+		t.Fatalf("%+v", result)
 	}
 	// A client that is told to stop gives its stream back.
 	ctx, cancel := context.WithCancel(t.Context())
