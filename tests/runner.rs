@@ -11,6 +11,7 @@ mod at_once;
 mod bad_input;
 mod base;
 mod bookshop;
+mod bystanders;
 mod cli;
 mod control;
 mod faults;

@@ -149,6 +149,7 @@ impl Watched {
                 refusals,
                 routers,
                 template,
+                reserved: BTreeSet::new(),
             },
             routers: asked,
             problems: problems.iter().map(ToString::to_string).collect(),
