@@ -24,7 +24,7 @@ use super::stream::Stream;
 use super::wire::hello::{Hello, HelloBody, Reason, Refused, SessionId, Welcome, printable};
 use super::wire::{Decoder, Frame, VERSIONS};
 
-/// A carrier that lived for so long was a good one: the next attempt is made at once.
+/// A carrier that lived for so long, or on which anything got through, was a good one: the next attempt is made at once.
 const GOOD: Duration = Duration::from_secs(5);
 
 /// What the client is told.
@@ -273,7 +273,7 @@ where
                 }
             };
             lane.welcomed = true;
-            let begun = Instant::now();
+            let (begun, before) = (Instant::now(), lane.link.passed());
             (self.on_event)(Event::Connected {
                 lane: slot,
                 resumed: welcome.resumed,
@@ -281,7 +281,7 @@ where
             });
             self.welcomed_tx.send_replace(true);
             let ended = drive(&lane.link, carrier, decoder, welcome.received, None).await;
-            if begun.elapsed() >= GOOD {
+            if begun.elapsed() >= GOOD || lane.link.passed() > before {
                 backoff = Backoff::default();
             }
             match ended {

@@ -101,6 +101,11 @@ impl Lane {
         self.received
     }
 
+    /// How much has come, and how much has arrived at the other end.
+    pub fn passed(&self) -> u64 {
+        self.received + self.acked
+    }
+
     /// Whether more has come than the other end was told.
     pub fn owes(&self) -> bool {
         self.received > self.told

@@ -128,6 +128,11 @@ impl Link {
         self.lock().lane.received()
     }
 
+    /// How many bytes got through, both ways.
+    pub fn passed(&self) -> u64 {
+        self.lock().lane.passed()
+    }
+
     /// Has the lane end with this frame (GOODBYE or REFUSED), after everything that was written so far. Without a carrier nobody is told.
     pub fn end_with(&self, last_words: Frame) {
         self.with(|inner| inner.last_words = Some(last_words));

@@ -17,6 +17,7 @@
 pub mod agent;
 mod backoff;
 pub mod client;
+pub mod deliver;
 pub mod drive;
 mod greet;
 pub mod header;
