@@ -23,9 +23,8 @@ pub mod ui;
 #[path = "../tests/support/left_out.rs"]
 mod left_out;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use crate::cli::Cli;
 use crate::commands::Context;
@@ -35,7 +34,7 @@ use crate::ui::Ui;
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are "errors" of clap that go to stdout with code 0.
@@ -57,6 +56,7 @@ pub fn run() -> ExitCode {
         }
     };
     let ui = Ui::new(basics.level, basics.format, basics.no_colour);
+    let ui = ui.recalling(cli.globals.recall());
     log_to_stderr(cli.command.takes_signals());
     match start(cli, basics, ui.clone()) {
         Ok(code) => ExitCode::from(code),
@@ -80,11 +80,12 @@ fn start(cli: Cli, basics: Basics, ui: Ui) -> Result<u8> {
         ui,
     };
     let takes_signals = cli.command.takes_signals();
+    let when_stopped = cli.command.stopped();
     let result = runtime.block_on(async {
         tokio::select! {
             result = commands::run(cli.command, &context) => result,
             // Not even listened for: the command would never see the signal then.
-            () = stopped(), if !takes_signals => Err(Error::interrupted()),
+            () = stopped(), if !takes_signals => when_stopped,
         }
     });
     // A blocked thread (a read of the terminal) must not hold the process back.
@@ -121,6 +122,7 @@ fn log_to_stderr(always: bool) {
         tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
             .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
             .init();
     }
 }
