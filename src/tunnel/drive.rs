@@ -217,7 +217,7 @@ impl<C: Carrier> Driver<'_, C> {
     fn frames(&mut self, now: Instant) -> Result<(), Ended> {
         let mut guard = self.link.lock();
         let Inner { lane, mux, .. } = &mut *guard;
-        while let Some(frame) = self.decoder.next()? {
+        while let Some(frame) = self.decoder.decode()? {
             match frame {
                 Frame::Data {
                     offset,

@@ -83,7 +83,7 @@ pub async fn part<C: Carrier>(carrier: &mut C) {
 
 async fn hear<C: Carrier>(carrier: &mut C, decoder: &mut Decoder) -> Result<Frame, Ended> {
     loop {
-        if let Some(frame) = decoder.next()? {
+        if let Some(frame) = decoder.decode()? {
             return Ok(frame);
         }
         if carrier.read_buf(decoder.space()).await? == 0 {

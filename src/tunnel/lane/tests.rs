@@ -29,7 +29,7 @@ impl End {
         let count = count.min(self.lane.room());
         let bytes: Vec<u8> = (0..count as u64).map(|n| byte(self.written + n)).collect();
         self.written += count as u64;
-        if count % 2 == 0 {
+        if count.is_multiple_of(2) {
             self.lane.push(bytes.into());
         } else {
             self.lane.extend(&bytes);
@@ -60,7 +60,7 @@ impl End {
         let count = count.min(self.wire.len());
         let bytes: Vec<u8> = self.wire.drain(..count).collect();
         other.decoder.space().extend_from_slice(&bytes);
-        while let Some(frame) = other.decoder.next().unwrap() {
+        while let Some(frame) = other.decoder.decode().unwrap() {
             match frame {
                 Frame::Data {
                     offset,

@@ -83,7 +83,7 @@ async fn said(agent: &Agent, hello: Bytes) -> (Frame, DuplexStream) {
     near.write_all(&out).await.unwrap();
     let mut decoder = Decoder::default();
     loop {
-        if let Some(frame) = decoder.next().unwrap() {
+        if let Some(frame) = decoder.decode().unwrap() {
             return (frame, near);
         }
         assert!(near.read_buf(decoder.space()).await.unwrap() > 0, "closed");

@@ -68,7 +68,7 @@ impl Decoder {
     ///
     /// # Errors
     /// The other end broke the protocol; the carrier must not be read any further.
-    pub fn next(&mut self) -> Result<Option<Frame>, WireError> {
+    pub fn decode(&mut self) -> Result<Option<Frame>, WireError> {
         loop {
             let skipped = self.skip.min(self.buffer.len());
             self.buffer.advance(skipped);

@@ -82,7 +82,7 @@ fn decode(input: &[u8], cuts: &[usize]) -> (Vec<Frame>, Option<WireError>, usize
             space.extend_from_slice(&piece[..room]);
             piece = &piece[room..];
             loop {
-                match decoder.next() {
+                match decoder.decode() {
                     Ok(Some(frame)) => frames.push(frame),
                     Ok(None) => break,
                     Err(error) => return (frames, Some(error), held),
@@ -176,7 +176,7 @@ fn a_length_that_is_only_claimed_takes_no_memory() {
 fn limit(kind: u8) -> usize {
     match kind {
         1 | 2 | 3 | 8 => LONGEST_TEXT,
-        5 | 6 | 7 => 64,
+        5..=7 => 64,
         _ => LONGEST,
     }
 }
@@ -184,7 +184,7 @@ fn limit(kind: u8) -> usize {
 fn least(kind: u8) -> usize {
     match kind {
         4 => 16,
-        5 | 6 | 7 => 8,
+        5..=7 => 8,
         _ => 0,
     }
 }
