@@ -32,6 +32,7 @@ mod same_namespace;
 mod secrets;
 mod seen;
 mod sources;
+mod tunnel;
 mod up;
 mod wait;
 
