@@ -71,7 +71,7 @@ pub struct Globals {
     /// Form of the data on stdout [default: table]
     #[arg(short, long, global = true, value_name = "FORMAT")]
     pub output: Option<Format>,
-    /// How long to wait for readiness, such as 90s or 5m [default: 5m]
+    /// How long to wait: for readiness, for a login program, for a registry's answer, such as 90s or 5m [default: 5m]
     #[arg(long, global = true, value_name = "DURATION")]
     pub timeout: Option<String>,
     /// Say nothing but errors and data

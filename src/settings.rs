@@ -1,15 +1,21 @@
 //! What was typed, turned into what it means: flags, then `DEV_*` variables, then `dev.yaml`, then defaults,
 //! each value with its origin.
 
+mod sets;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
+use sets::Set;
 
 use crate::cli::Globals;
 use crate::error::{Error, Result};
 use crate::project::{Loaded, Vars, label};
 use crate::ui::{Format, Level};
+
+/// The longest duration that a person can mean.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -167,8 +173,8 @@ pub struct Settings {
     pub registry: Option<Sourced<String>>,
     /// Template variables of the project and the profile.
     vars: Vars,
-    /// `--set`, in order: name and value.
-    sets: Vec<(String, String)>,
+    /// `--set`, in order.
+    sets: Vec<Set>,
     /// The person, as the operating system names them.
     pub user: String,
     /// The services of the profile; `None`: all.
@@ -240,7 +246,7 @@ impl Settings {
             cluster_domain,
             registry,
             vars,
-            sets: read_sets(globals, variables)?,
+            sets: sets::read(&globals.set, variables("DEV_SET").as_deref())?,
             user,
         })
     }
@@ -254,8 +260,8 @@ impl Settings {
     pub fn vars(&self, of_service: &Vars) -> Vars {
         let mut vars = self.vars.clone();
         vars.extend(of_service.clone());
-        for (name, value) in &self.sets {
-            insert_path(&mut vars, name, value);
+        for set in &self.sets {
+            set.insert_into(&mut vars);
         }
         vars
     }
@@ -352,44 +358,6 @@ fn choose_profile(
     })
 }
 
-/// `--set` and `DEV_SET`, in order: name and value.
-fn read_sets(globals: &Globals, variables: Variables<'_>) -> Result<Vec<(String, String)>> {
-    let from_variable = variables("DEV_SET").unwrap_or_default();
-    let sets = from_variable
-        .split(',')
-        .filter(|set| !set.is_empty())
-        .chain(globals.set.iter().map(String::as_str));
-    sets.map(|set| {
-        let (name, value) = set.split_once('=').ok_or_else(|| {
-            Error::usage(format!("--set is \"{set}\", expected NAME=VALUE"))
-                .hint("for example: --set greeting=hello")
-        })?;
-        // `vars.x=1` is what people type who see `{{ vars.x }}` in a template.
-        let name = name.strip_prefix("vars.").unwrap_or(name);
-        if name.split('.').any(str::is_empty) {
-            return Err(
-                Error::usage(format!("--set has no variable's name in \"{set}\""))
-                    .hint("for example: --set greeting=hello"),
-            );
-        }
-        Ok((name.to_owned(), value.to_owned()))
-    })
-    .collect()
-}
-
-/// Sets `a.b.c` to a value; the value is text, as templates print it.
-fn insert_path(vars: &mut Vars, name: &str, value: &str) {
-    let mut parts = name.split('.');
-    let first = parts.next().unwrap_or_default();
-    let mut place = vars.entry(first.to_owned()).or_default();
-    for part in parts {
-        place = crate::manifest::as_map(place)
-            .entry(part.to_owned())
-            .or_insert_with(|| serde_json::Map::new().into());
-    }
-    *place = serde_json::Value::from(value);
-}
-
 /// `DEV_CLUSTER_DOMAIN`, else `clusterDomain` of `dev.yaml`, else what nearly every cluster has.
 fn cluster_domain(variables: Variables<'_>, project: &Loaded) -> Result<Sourced<String>> {
     let variable = "DEV_CLUSTER_DOMAIN";
@@ -421,10 +389,17 @@ fn check_label(what: &str, label: &Sourced<String>) -> Result<()> {
 
 /// A duration as people write it: `90s`, `5m`, `1h30m`, `250ms`. Without a unit it is an error.
 pub fn duration(text: &str) -> Result<Duration> {
-    humantime::parse_duration(text).map_err(|_| {
+    let found = humantime::parse_duration(text).map_err(|_| {
         Error::usage(format!("\"{text}\" is no duration"))
             .hint("write it with units, such as 90s, 5m or 1h30m")
-    })
+    })?;
+    // Added to the time of now, it must still be a time.
+    if found > LONGEST {
+        return Err(Error::usage(format!(
+            "\"{text}\" is longer than a hundred years"
+        )));
+    }
+    Ok(found)
 }
 
 fn truth(name: &str, value: Option<String>) -> Result<bool> {

@@ -15,6 +15,7 @@ mod kill;
 mod logs;
 mod overlay;
 mod overlay_rights;
+mod peers;
 mod remove;
 mod render;
 mod rights;

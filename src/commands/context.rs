@@ -72,6 +72,7 @@ impl Context {
     pub async fn connect(&self) -> Result<Cluster> {
         let options = ConnectOptions {
             context: self.basics.context.clone(),
+            limit: Some(self.basics.timeout),
             ..ConnectOptions::default()
         };
         Cluster::connect(&options).await

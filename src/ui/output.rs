@@ -8,7 +8,11 @@ use indicatif::MultiProgress;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::plain::plain;
 use crate::ui::Task;
+
+/// Characters of one sentence on stderr; what programs and servers say may be longer.
+const LONGEST: usize = 10_000;
 
 /// The form of a command's data on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -96,7 +100,7 @@ impl Ui {
 
     /// Asks for a line of text. Call only where [`Ui::can_ask`].
     pub fn ask(&self, question: &str) -> Result<String> {
-        self.line(&format!("{question} "));
+        self.line(&format!("{} ", plain(question, LONGEST)));
         let mut answer = String::new();
         std::io::stdin()
             .read_line(&mut answer)
@@ -107,14 +111,14 @@ impl Ui {
     /// A sentence for the person, on stderr.
     pub fn note(&self, text: impl AsRef<str>) {
         if self.inner.level >= Level::Normal {
-            self.line(text.as_ref());
+            self.line(&plain(text.as_ref(), LONGEST));
         }
     }
 
     /// A detail that only `-v` shows, on stderr.
     pub fn detail(&self, text: impl AsRef<str>) {
         if self.inner.level >= Level::Verbose {
-            self.line(text.as_ref());
+            self.line(&plain(text.as_ref(), LONGEST));
         }
     }
 
@@ -122,7 +126,7 @@ impl Ui {
     pub fn warn(&self, text: impl AsRef<str>) {
         if self.inner.level >= Level::Normal {
             let label = console::style("Warning:").for_stderr().yellow().bold();
-            self.line(&format!("{label} {}", text.as_ref()));
+            self.line(&format!("{label} {}", plain(text.as_ref(), LONGEST)));
         }
     }
 
@@ -152,7 +156,7 @@ impl Ui {
                 if text.is_empty() {
                     Ok(())
                 } else {
-                    self.print(text.trim_end_matches('\n'))
+                    self.print(plain(text.trim_end_matches('\n'), usize::MAX))
                 }
             }
             Format::Json => {
