@@ -23,10 +23,9 @@ pub mod ui;
 #[path = "../tests/support/left_out.rs"]
 mod left_out;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
-
-use clap::Parser;
 
 use crate::cli::Cli;
 use crate::commands::Context;
@@ -39,7 +38,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(10);
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are "errors" of clap that go to stdout with code 0.
@@ -61,6 +60,7 @@ pub fn run() -> ExitCode {
         }
     };
     let ui = Ui::new(basics.level, basics.format, basics.no_colour);
+    let ui = ui.recalling(cli.globals.recall());
     log_to_stderr(cli.command.takes_signals());
     match start(cli, basics, ui.clone()) {
         Ok(code) => ExitCode::from(code),
@@ -83,6 +83,7 @@ fn start(cli: Cli, basics: Basics, ui: Ui) -> Result<u8> {
         basics,
         ui,
     };
+    let when_stopped = cli.command.stopped();
     let (stop_tx, stop_rx) = tokio::sync::oneshot::channel();
     // Not even listened for where the command does it: it would never see the signal then.
     if !cli.command.takes_signals() {
@@ -99,7 +100,7 @@ fn start(cli: Cli, basics: Basics, ui: Ui) -> Result<u8> {
     let result = runtime.block_on(async {
         tokio::select! {
             result = commands::run(cli.command, &context) => result,
-            Ok(()) = stop_rx => Err(Error::interrupted()),
+            Ok(()) = stop_rx => when_stopped,
         }
     });
     // A blocked thread (a read of the terminal) must not hold the process back.
@@ -158,6 +159,7 @@ fn log_to_stderr(always: bool) {
         tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
             .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
             .init();
     }
 }

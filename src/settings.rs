@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
-use sets::Set;
+
+pub use sets::Set;
 
 use crate::cli::Globals;
 use crate::error::{Error, Result};
@@ -29,6 +30,13 @@ pub enum Origin {
     File(&'static str),
     /// A default, and what it was made from.
     Default(&'static str),
+    /// The branch that is checked out, and the glob of a profile that it matches.
+    Branch {
+        /// The branch.
+        branch: String,
+        /// The glob.
+        glob: String,
+    },
 }
 
 impl std::fmt::Display for Origin {
@@ -38,6 +46,7 @@ impl std::fmt::Display for Origin {
             Self::Variable(name) => f.write_str(name),
             Self::File(key) => write!(f, "`{key}` of dev.yaml"),
             Self::Default(from) => write!(f, "default: {from}"),
+            Self::Branch { branch, glob } => write!(f, "branch {branch} matches {glob}"),
         }
     }
 }
@@ -173,8 +182,8 @@ pub struct Settings {
     pub registry: Option<Sourced<String>>,
     /// Template variables of the project and the profile.
     vars: Vars,
-    /// `--set`, in order.
-    sets: Vec<Set>,
+    /// `--set` and `DEV_SET`, in order; the later ones win.
+    pub sets: Vec<Set>,
     /// The person, as the operating system names them.
     pub user: String,
     /// The services of the profile; `None`: all.
@@ -338,19 +347,22 @@ fn choose_profile(
         return Ok(named);
     }
     let by_branch = branch.and_then(|branch| {
-        let matches = |glob: &String| {
+        let matches = |glob: &&String| {
             globset::Glob::new(glob).is_ok_and(|glob| glob.compile_matcher().is_match(branch))
         };
-        profiles
-            .iter()
-            .find(|(_, profile)| profile.branches.iter().any(matches))
-            .map(|(name, _)| name)
+        profiles.iter().find_map(|(name, profile)| {
+            let glob = profile.branches.iter().find(matches)?;
+            Some(Sourced {
+                value: name.clone(),
+                origin: Origin::Branch {
+                    branch: branch.to_owned(),
+                    glob: glob.clone(),
+                },
+            })
+        })
     });
     Ok(match by_branch {
-        Some(name) => Sourced {
-            value: name.clone(),
-            origin: Origin::File("profiles"),
-        },
+        Some(chosen) => chosen,
         None => Sourced {
             value: "default".to_owned(),
             origin: Origin::Default("no branch matches"),

@@ -3,37 +3,22 @@
 use serde_json::{Value, json};
 
 use crate::support::app::unique;
-use crate::support::base::service;
 use crate::support::cluster::cluster;
 use crate::support::project::{Project, run};
-use crate::support::routers::Routers;
-
-/// What the restricted Pod Security Standard wants.
-fn restricted() -> Value {
-    json!({"securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}})
-}
-
-fn restricted_service(name: &str) -> Vec<Value> {
-    let mut objects = service(name, &format!("{name} of the base"), restricted());
-    objects[0]["spec"]["template"]["spec"]["containers"][0]["securityContext"] =
-        json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
-    objects
-}
-
-/// Without what controllers write all the time: what the owner wrote is compared, versions and managed fields included.
-fn settled(objects: std::collections::BTreeMap<String, Value>) -> Vec<(String, Value)> {
-    objects.into_iter().collect()
-}
+use crate::support::routers::{Routers, restricted_service};
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fails at times: routers in a cluster are not finished (CHANGELOG.md)"]
 async fn an_installation_writes_once_and_its_end_leaves_the_namespace_as_it_was() {
     let base = unique("router");
-    let objects = [restricted_service("web"), restricted_service("store")].concat();
+    let objects = [
+        restricted_service("web", "web"),
+        restricted_service("store", "store"),
+    ]
+    .concat();
     let Some(routers) = Routers::new("router install", &base, &objects).await else {
         return;
     };
-    let before = settled(routers.objects().await);
+    let before = routers.objects().await;
 
     let dry = routers.good(&["router", "install", "--dry-run"]).await;
     assert!(
@@ -86,7 +71,7 @@ async fn an_installation_writes_once_and_its_end_leaves_the_namespace_as_it_was(
     );
 
     routers.good(&["router", "uninstall"]).await;
-    assert_eq!(settled(routers.objects().await), before);
+    assert_eq!(routers.objects().await, before);
     assert_eq!(routers.outside().await, [""; 0]);
     let again = routers.json(&["router", "uninstall"]).await;
     assert_eq!(again["removed"], json!([]));
@@ -133,10 +118,10 @@ async fn what_cannot_work_is_refused_before_the_first_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fails at times: routers in a cluster are not finished (CHANGELOG.md)"]
 async fn a_developer_sees_the_status_with_the_rights_of_its_role() {
     let base = unique("router");
-    let Some(routers) = Routers::new("router status", &base, &restricted_service("web")).await
+    let Some(routers) =
+        Routers::new("router status", &base, &restricted_service("web", "web")).await
     else {
         return;
     };

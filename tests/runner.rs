@@ -7,16 +7,21 @@
 mod support;
 
 mod apply;
+mod at_once;
 mod bad_input;
+mod base;
 mod bookshop;
 mod cli;
+mod control;
 mod faults;
+mod flags;
 mod kill;
 mod logs;
 mod overlay;
 mod overlay_rights;
 mod peers;
 mod remove;
+mod remove_foreign;
 mod render;
 mod rights;
 mod router_ads;

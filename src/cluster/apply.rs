@@ -3,21 +3,20 @@
 //! A kill at any moment leaves nothing that `dev down` cannot find: the namespace carries labels, then the inventory lists what is
 //! there and what will be, and only then is the first object written. The inventory shrinks when all is done.
 
-use std::fmt;
+mod write;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use http::Request;
-use serde_json::Value;
 
 use crate::cluster::remove::{self, Target};
 use crate::cluster::{Cluster, Resource, access};
 use crate::error::{Error, Result};
-use crate::manifest::{ObjectKey, labels};
+use crate::manifest::ObjectKey;
 use crate::plan::{
-    Action, Change, Id, Inventory, NamespaceState, NamespaceStep, Plan, Schedule, ServiceSteps,
-    schedule,
+    Action, Change, Id, Inventory, Live, NamespaceState, NamespaceStep, Plan, Schedule,
+    ServiceSteps, schedule,
 };
 
 /// Requests in flight at once.
@@ -297,10 +296,11 @@ impl Run<'_> {
     async fn change(&self, change: &Change) -> Result<()> {
         match &change.action {
             Action::Unchanged | Action::Blocked(_) => Ok(()),
-            Action::Create | Action::Update(_) => self.write(change).await,
+            Action::Create => self.write(change, None).await,
+            Action::Update(_) => self.write(change, change.live.as_ref()).await,
             Action::Recreate(_) => {
                 self.delete(change).await?;
-                self.write(change).await
+                self.write(change, None).await
             }
             Action::Delete => {
                 self.delete(change).await?;
@@ -310,12 +310,26 @@ impl Run<'_> {
         }
     }
 
-    async fn write(&self, change: &Change) -> Result<()> {
+    /// Makes an object, or changes the one that was observed.
+    async fn write(&self, change: &Change, live: Option<&Live>) -> Result<()> {
         let Some(desired) = &change.desired else {
             return Ok(());
         };
         let resource = self.resource(&change.key).await?;
-        self.cluster.server_side_apply(&resource, desired).await?;
+        let object = write::Object {
+            cluster: self.cluster,
+            resource: &resource,
+            key: &change.key,
+            desired,
+        };
+        match live {
+            Some(live) => object.update(uid(live)).await?,
+            None => {
+                let recorded = self.plan.recorded.as_ref();
+                let recorded = recorded.is_some_and(|now| now.contains(&Id::from(&change.key)));
+                object.create(&self.plan.stamp, recorded).await?;
+            }
+        }
         if change.key.kind == "CustomResourceDefinition" {
             self.cluster
                 .forget_kinds(desired["spec"]["group"].as_str().unwrap_or_default());
@@ -330,15 +344,10 @@ impl Run<'_> {
     /// Deletes the object that was observed, and no other of the same name, and waits for its end.
     async fn delete(&self, change: &Change) -> Result<()> {
         let resource = self.resource(&change.key).await?;
-        let uid = change
-            .live
-            .as_ref()
-            .and_then(|live| live.value["metadata"]["uid"].as_str())
-            .unwrap_or_default();
         let target = Target {
             resource,
             key: change.key.clone(),
-            uid: uid.to_owned(),
+            uid: change.live.as_ref().map_or("", uid).to_owned(),
         };
         remove::delete_and_await(self.cluster, vec![target], self.options.timeout, &|_| ()).await
     }
@@ -365,40 +374,8 @@ impl Run<'_> {
     }
 }
 
-impl Cluster {
-    /// Applies one object as the field manager `dev`. What another manager owns is a conflict, never overwritten.
-    pub async fn server_side_apply(&self, resource: &Resource, object: &Value) -> Result<Value> {
-        let metadata = &object["metadata"];
-        let name = metadata["name"].as_str().unwrap_or_default();
-        let namespace = metadata["namespace"].as_str();
-        let path = format!(
-            "{}?fieldManager={}&force=false&fieldValidation=Strict",
-            resource.object(namespace, name),
-            labels::MANAGER
-        );
-        let request = Request::patch(path)
-            .header(http::header::CONTENT_TYPE, "application/apply-patch+yaml")
-            // JSON is YAML.
-            .body(object.to_string().into_bytes());
-        self.send(
-            request,
-            &format!("apply {}", Name(resource, namespace, name)),
-        )
-        .await
-    }
-}
-
-/// An object as errors call it.
-struct Name<'a>(&'a Resource, Option<&'a str>, &'a str);
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0.kind, self.2)?;
-        match self.1 {
-            Some(namespace) => write!(f, " in {namespace}"),
-            None => Ok(()),
-        }
-    }
+fn uid(live: &Live) -> &str {
+    live.value["metadata"]["uid"].as_str().unwrap_or_default()
 }
 
 /// The first error, with the others among its causes.

@@ -229,6 +229,29 @@ impl State {
     }
 
     fn apply(&mut self, path: &str, mut body: Value) -> Value {
+        let (uid, version) = (
+            &body["metadata"]["uid"],
+            &body["metadata"]["resourceVersion"],
+        );
+        match self.objects.get(path) {
+            None if !uid.is_null() => {
+                return status(
+                    409,
+                    "Conflict",
+                    "uid mismatch: no existing object was found",
+                );
+            }
+            Some(now) if !uid.is_null() && *uid != now["metadata"]["uid"] => {
+                let mut refused = status(422, "Invalid", "metadata.uid: field is immutable");
+                refused["details"] =
+                    json!({"causes": [{"field": "metadata.uid", "message": "field is immutable"}]});
+                return refused;
+            }
+            Some(now) if !version.is_null() && *version != now["metadata"]["resourceVersion"] => {
+                return status(409, "Conflict", "the object has been modified");
+            }
+            None | Some(_) => {}
+        }
         body["metadata"]["managedFields"] =
             json!([{"manager": "dev", "operation": "Apply", "fieldsV1": {}}]);
         self.keep(path.to_owned(), body)

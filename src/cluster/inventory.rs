@@ -34,15 +34,7 @@ impl Cluster {
         let Some(found) = self.inventory_object(namespace, &stamp.env).await? else {
             return Ok(None);
         };
-        let app = found["metadata"]["labels"][labels::APP].as_str();
-        if let Some(app) = app.filter(|app| *app != stamp.app) {
-            return Err(Error::usage(format!(
-                "the namespace {namespace} has an environment \"{}\" of \"{app}\" already",
-                stamp.env
-            ))
-            .reason("NamespaceTaken")
-            .hint("choose another name with --env, or another namespace with --namespace"));
-        }
+        check_owner(&found, namespace, stamp)?;
         Inventory::from_config_map(&found).map(Some)
     }
 
@@ -66,7 +58,10 @@ impl Cluster {
         for _ in 0..TRIES {
             let found = self.inventory_object(namespace, env).await?;
             let now = match &found {
-                Some(found) => Inventory::from_config_map(found)?,
+                Some(found) => {
+                    check_owner(found, namespace, stamp)?;
+                    Inventory::from_config_map(found)?
+                }
                 None => Inventory::default(),
             };
             let next = change(&now);
@@ -126,4 +121,34 @@ impl Cluster {
             )),
         }
     }
+}
+
+/// Fails for a ConfigMap with the name of the record that is the record of another application's environment, or none at all.
+fn check_owner(found: &Value, namespace: &str, stamp: &Stamp) -> Result<()> {
+    let label = |key: &str| found["metadata"]["labels"][key].as_str();
+    let name = labels::inventory_name(&stamp.env);
+    match label(labels::APP) {
+        Some(app) if app != stamp.app => Err(Error::usage(format!(
+            "the namespace {namespace} has an environment \"{}\" of \"{app}\" already",
+            stamp.env
+        ))
+        .reason("NamespaceTaken")
+        .hint("choose another name with --env, or another namespace with --namespace")),
+        Some(_) => Ok(()),
+        // Labels may be lost; who wrote it is not.
+        None if is_written_by_dev(found) => Ok(()),
+        None => Err(Error::failed(format!(
+            "the ConfigMap {name} in {namespace} was not made by dev, and has the name of its record"
+        ))
+        .reason("NotMadeByDev")
+        .hint(format!(
+            "delete or rename it (kubectl -n {namespace} delete configmap {name}), or choose another name with --env"
+        ))),
+    }
+}
+
+fn is_written_by_dev(object: &Value) -> bool {
+    let entries = object["metadata"]["managedFields"].as_array();
+    let mut entries = entries.into_iter().flatten();
+    entries.any(|entry| entry["manager"] == labels::MANAGER)
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use kube::discovery::ApiResource;
 
+use crate::cluster::request::encode;
 use crate::plan::Served;
 use table::TABLE;
 
@@ -94,7 +95,7 @@ impl Resource {
 
     /// The path of an object.
     pub fn object(&self, namespace: Option<&str>, name: &str) -> String {
-        format!("{}/{name}", self.collection(namespace))
+        format!("{}/{}", self.collection(namespace), encode(name))
     }
 }
 
@@ -115,6 +116,11 @@ mod tests {
         );
         let namespace = Resource::builtin("v1", "Namespace").unwrap();
         assert_eq!(namespace.object(Some("a"), "a"), "/api/v1/namespaces/a");
+        let role = Resource::builtin("rbac.authorization.k8s.io/v1", "ClusterRole").unwrap();
+        assert_eq!(
+            role.object(None, "system:a b?"),
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Aa%20b%3F"
+        );
         assert_eq!(Resource::builtin("apps/v1beta1", "Deployment"), None);
         assert_eq!(Resource::builtin("example.org/v1", "Deployment"), None);
     }

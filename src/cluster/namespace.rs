@@ -11,7 +11,7 @@ use crate::cluster::watch::{End, Seen};
 use crate::cluster::{Cluster, Resource};
 use crate::error::{Error, Result};
 use crate::manifest::labels::{self, Stamp};
-use crate::plan::NamespaceState;
+use crate::plan::{NamespaceState, check_namespace};
 
 pub(super) fn resource() -> Resource {
     Resource {
@@ -37,13 +37,16 @@ impl Cluster {
         Ok(state_of(&found))
     }
 
-    /// Makes the namespace. One that was made in the meantime is taken as it is.
+    /// Makes the namespace; gives whether it did. One that was made in the meantime is used where it could have been used before.
+    ///
+    /// # Errors
+    /// `NamespaceTaken` where another environment was faster, `NamespaceTerminating` where it is going already.
     pub(super) async fn create_namespace(
         &self,
         name: &str,
         stamp: &Stamp,
         owner: Option<&str>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut marks = serde_json::Map::new();
         for (key, value) in [
             (labels::MANAGED_BY, labels::MANAGER),
@@ -68,11 +71,27 @@ impl Cluster {
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body.to_string().into_bytes());
         match self.try_send::<Value>(request).await {
-            Ok(_) => Ok(()),
-            Err(failure) if failure.is_conflict() => Ok(()),
+            Ok(_) => Ok(true),
+            Err(failure) if failure.is_conflict() => {
+                self.judge_namespace(name, stamp).await.map(|()| false)
+            }
             Err(failure) => {
                 Err(self.explain_failure(&format!("create the namespace {name}"), &failure))
             }
+        }
+    }
+
+    /// Whether a namespace that somebody else made just now may be used.
+    async fn judge_namespace(&self, name: &str, stamp: &Stamp) -> Result<()> {
+        match self.namespace_state(name).await? {
+            NamespaceState::Active { labels } => check_namespace(name, &labels, stamp),
+            // Every object is judged by itself.
+            NamespaceState::Unreadable => Ok(()),
+            NamespaceState::Terminating { .. } | NamespaceState::Absent => Err(Error::failed(
+                format!("the namespace {name} was made and deleted by somebody else meanwhile"),
+            )
+            .reason("NamespaceTerminating")
+            .hint("run the command again: it waits for the end of the namespace")),
         }
     }
 

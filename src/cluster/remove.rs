@@ -3,6 +3,7 @@
 mod classify;
 mod delete;
 mod environments;
+mod foresee;
 mod survey;
 
 use std::collections::BTreeMap;
@@ -18,10 +19,11 @@ use crate::manifest::ObjectKey;
 use crate::manifest::labels::{self, Stamp};
 use crate::plan::{Inventory, NamespaceState, Rank, rank};
 
-use classify::Class;
+use classify::{Class, Earlier};
 pub(super) use delete::{Target, delete_and_await};
 pub use environments::{Environment, list_environments};
-use survey::{survey, with_recorded};
+pub use foresee::foresee;
+use survey::{Survey, survey, with_recorded};
 
 /// How an environment is removed.
 #[derive(Clone, Debug)]
@@ -52,14 +54,15 @@ pub struct Removed {
     /// Objects in the namespace that are not the environment's.
     pub foreign: Vec<ObjectKey>,
     /// What became of the namespace.
+    #[serde(rename = "namespaceEnd")]
     pub namespace: NamespaceEnd,
     /// What could not be removed or looked at, and why.
     pub failures: Vec<Error>,
 }
 
-/// What became of the namespace.
+/// What became of the namespace. Serialised as `{"state": "kept", "why": "…"}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(tag = "state", content = "why", rename_all = "camelCase")]
 pub enum NamespaceEnd {
     /// There was none.
     #[default]
@@ -116,16 +119,12 @@ pub async fn down(
         }
         NamespaceState::Active { .. } | NamespaceState::Unreadable => {}
     }
-    let (inventory, kinds) = futures::future::try_join(
-        cluster.read_inventory(namespace, stamp),
-        cluster.deletable_kinds(),
-    )
-    .await?;
-    let recorded = inventory.is_some();
-    let inventory = inventory.unwrap_or_default();
-    let kinds = with_recorded(cluster, kinds, &inventory).await?;
-
-    let survey = survey(cluster, stamp, namespace, &kinds, &inventory).await?;
+    let Whole {
+        recorded,
+        kinds,
+        survey,
+    } = look_around(cluster, stamp, namespace).await?;
+    let earlier = survey.earlier;
     report.failures.extend(survey.failures);
     let own = labels::inventory_name(&stamp.env);
     let mut waves: BTreeMap<Wave, Vec<Target>> = BTreeMap::new();
@@ -157,12 +156,39 @@ pub async fn down(
         namespace,
         &state,
         &kinds,
+        &earlier,
         options,
         tell,
         &mut report,
     )
     .await?;
     Ok(report)
+}
+
+/// All that is in a namespace, and whose it is.
+struct Whole {
+    /// There is an inventory of the environment.
+    recorded: bool,
+    kinds: Vec<Resource>,
+    survey: Survey,
+}
+
+async fn look_around(cluster: &Cluster, stamp: &Stamp, namespace: &str) -> Result<Whole> {
+    let (inventory, kinds) = futures::future::try_join(
+        cluster.read_inventory(namespace, stamp),
+        cluster.deletable_kinds(),
+    )
+    .await?;
+    let recorded = inventory.is_some();
+    let inventory = inventory.unwrap_or_default();
+    let kinds = with_recorded(cluster, kinds, &inventory).await?;
+    let nothing = Earlier::default();
+    let survey = survey(cluster, stamp, namespace, &kinds, &inventory, &nothing).await?;
+    Ok(Whole {
+        recorded,
+        kinds,
+        survey,
+    })
 }
 
 /// When an object is deleted.
@@ -202,57 +228,29 @@ async fn end_namespace(
     namespace: &str,
     state: &NamespaceState,
     kinds: &[Resource],
+    earlier: &Earlier,
     options: &DownOptions,
     tell: &(dyn Fn(&str) + Sync),
     report: &mut Removed,
 ) -> Result<NamespaceEnd> {
     let kept = |why: &str| Ok(NamespaceEnd::Kept(why.to_owned()));
-    if options.keep_namespace {
-        return kept("as asked");
-    }
-    if *state == NamespaceState::Unreadable {
-        return kept("you may not see who made it");
-    }
-    if !is_ours(state, stamp) {
-        return kept("it was not made by dev for this environment");
-    }
-    if let NamespaceState::Active { labels } = state
-        && labels.get(labels::KEEP).is_some_and(|mark| mark == "true")
-    {
-        return kept("it is marked dev/keep");
+    if let Some(why) = stays(state, stamp, options.keep_namespace) {
+        return kept(why);
     }
     if !report.failures.is_empty() {
         return kept("not everything in it could be removed");
     }
     // Looked at again: others may have put something there in the meantime.
-    let survey = survey(cluster, stamp, namespace, kinds, &Inventory::default()).await?;
+    let nothing = Inventory::default();
+    let survey = survey(cluster, stamp, namespace, kinds, &nothing, earlier).await?;
     let left: Vec<ObjectKey> = survey
         .found
         .into_iter()
         .filter(|found| matches!(found.class, Class::Owned | Class::Kept | Class::Foreign))
         .map(|found| found.target.key)
         .collect();
-    if !left.is_empty() {
-        let names: Vec<String> = left.iter().take(10).map(ToString::to_string).collect();
-        let more = left.len().saturating_sub(names.len());
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        return kept(&format!("{}{more} is in it", names.join(", ")));
-    }
-    let unseen: Vec<&str> = survey
-        .unseen
-        .iter()
-        .filter(|kind| !classify::is_machine_made(kind))
-        .map(|kind| kind.plural.as_str())
-        .collect();
-    if !unseen.is_empty() {
-        return kept(&format!(
-            "you may not see whether there are {} in it",
-            unseen.join(", ")
-        ));
+    if let Some(why) = holds(&left, &survey.unseen) {
+        return kept(&why);
     }
     let path = namespace::resource().object(None, namespace);
     let attempt = format!("delete the namespace {namespace}");
@@ -274,6 +272,48 @@ async fn end_namespace(
         .await_namespace_end(namespace, options.timeout, tell)
         .await?;
     Ok(NamespaceEnd::Deleted)
+}
+
+/// Why a namespace stays whatever is in it.
+fn stays(state: &NamespaceState, stamp: &Stamp, asked: bool) -> Option<&'static str> {
+    if asked {
+        return Some("as asked");
+    }
+    if *state == NamespaceState::Unreadable {
+        return Some("you may not see who made it");
+    }
+    if !is_ours(state, stamp) {
+        return Some("it was not made by dev for this environment");
+    }
+    if let NamespaceState::Active { labels } = state
+        && labels.get(labels::KEEP).is_some_and(|mark| mark == "true")
+    {
+        return Some("it is marked dev/keep");
+    }
+    None
+}
+
+/// Why a namespace stays with these objects left in it, and these kinds not seen.
+fn holds(left: &[ObjectKey], unseen: &[Resource]) -> Option<String> {
+    if !left.is_empty() {
+        let names: Vec<String> = left.iter().take(10).map(ToString::to_string).collect();
+        let more = match left.len().saturating_sub(names.len()) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        return Some(format!("{}{more} is in it", names.join(", ")));
+    }
+    let unseen: Vec<&str> = unseen
+        .iter()
+        .filter(|kind| !classify::is_passing(kind))
+        .map(|kind| kind.plural.as_str())
+        .collect();
+    (!unseen.is_empty()).then(|| {
+        format!(
+            "you may not see whether there are {} in it",
+            unseen.join(", ")
+        )
+    })
 }
 
 fn is_ours(state: &NamespaceState, stamp: &Stamp) -> bool {

@@ -2,7 +2,8 @@
 //! what ended the process before, or between which writes.
 //!
 //! ```text
-//! insertion  shadow → every ready router has acknowledged → Service: selector, target ports → field owners → progress.routed
+//! insertion  shadow → every ready router has acknowledged → progress.switching → Service: selector, target ports → field owners
+//!            → progress.routed
 //! removal    Service: as before → progress → field owners → slices are the base's pods → drain → no shadow
 //! foreign    Service: the owner's state, wholly → stand-down → no annotation → field owners
 //! ```
@@ -260,6 +261,7 @@ impl Case<'_> {
         let untouched = !marked
             && !pair.stained
             && !shadow.progress.routed
+            && !shadow.progress.switching
             && !pair.live.selects_some_router(&shadow.original);
         if untouched {
             return self.plain(&pair, taken);

@@ -23,7 +23,8 @@ enum Mark {
 pub fn switch(service: &Service, routed: &Routing) -> Patch {
     let mut patch = vec![same_object(service), same_version(service)];
     patch.extend(change(service, routed));
-    patch.extend(mark(service, &restore_later(service), Mark::Set));
+    let back = restore_later(&Routing::of(service));
+    patch.extend(mark(service, &back, Mark::Set));
     patch
 }
 
@@ -35,14 +36,12 @@ pub fn restore(service: &Service, owners: &Routing) -> Patch {
     patch
 }
 
-/// Puts the owner's state back where somebody else's write left a mixture. The annotation stays, or is set, as a sign of what
-/// happened until that is recorded. Other fields may change meanwhile: this one is urgent.
+/// Puts the owner's state back where somebody else's write left a mixture. The annotation is a sign of what happened until that is
+/// recorded, and leads to what the owner has now. Other fields may change meanwhile: this one is urgent.
 pub fn repair(service: &Service, owners: &Routing) -> Patch {
     let mut patch = vec![same_object(service)];
     patch.extend(change(service, owners));
-    if restore_annotation(service).is_none() {
-        patch.extend(mark(service, "[]", Mark::Set));
-    }
+    patch.extend(mark(service, &restore_later(owners), Mark::Set));
     patch
 }
 
@@ -73,10 +72,9 @@ pub fn restore_annotation(service: &Service) -> Option<&str> {
     annotations.get(RESTORE).map(String::as_str)
 }
 
-/// The patch that undoes the routing of a Service that is not routed yet, for the annotation: also a person without `dev` can
-/// apply it.
-fn restore_later(service: &Service) -> String {
-    let routing = Routing::of(service);
+/// The patch that leads back to this, whatever selector and target ports are then, for the annotation: also a person without `dev`
+/// can apply it.
+fn restore_later(routing: &Routing) -> String {
     let mut patch = Patch::new();
     for (index, port) in routing.ports.iter().enumerate() {
         patch.push(test(

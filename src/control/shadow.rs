@@ -37,6 +37,9 @@ pub struct Shadow {
 pub struct Progress {
     /// The UID of the Service: one that was created anew is another.
     pub uid: String,
+    /// The switch to the routers was about to be made, so target ports that are listeners may be left over from it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub switching: bool,
     /// It was seen routed, and nobody has decided otherwise: if it is not, somebody else wrote to it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub routed: bool,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::readiness::{Readiness, Shelf};
 use super::report::{Report, service_reports};
-use super::{Overlay, Scope, ServiceImages, admission, wanted};
+use super::{Overlay, Scope, ServiceImages, Wanted, admission, profile, wanted};
 use crate::cluster::apply::{self, ApplyOptions};
 use crate::cluster::base::Base;
 use crate::cluster::health::Health;
@@ -53,7 +53,7 @@ pub async fn preview(
     let images = ServiceImages::plan(settings, scope).await?;
     let wanted = wanted(settings, scope, cluster, &images, ui).await?;
     let plan = wanted.plan(scope, options)?;
-    wanted.tell(&plan, scope, ui);
+    tell(&wanted, settings, scope, &plan, ui);
     Ok(plan)
 }
 
@@ -75,7 +75,7 @@ pub async fn bring_up(
     )?;
     let plan = wanted.plan(scope, options)?;
     plan.check()?;
-    wanted.tell(&plan, scope, ui);
+    tell(&wanted, settings, scope, &plan, ui);
     ui.note(format!(
         "{} on {}: {}",
         scope.namespace,
@@ -111,8 +111,17 @@ pub async fn bring_up(
         images: made,
         services: service_reports(healths, scope, &exposed, overlay.as_ref()),
         overlay,
+        waited: options.wait,
         seconds: began.elapsed().as_secs_f64(),
     })
+}
+
+/// Says what a person should know before anything is written.
+fn tell(wanted: &Wanted, settings: &Settings, scope: &Scope, plan: &Plan, ui: &Ui) {
+    for remark in profile::remarks(settings, scope, plan) {
+        ui.note(remark);
+    }
+    wanted.tell(plan, scope, ui);
 }
 
 /// Fails before the first write where a right is missing. An environment that is as it should be takes none.

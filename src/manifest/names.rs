@@ -69,17 +69,23 @@ fn is_label_part(text: &str) -> bool {
 }
 
 /// `v1`, `apps/v1`.
-pub(super) fn is_api_version(text: &str) -> bool {
+pub fn is_api_version(text: &str) -> bool {
     let (group, version) = text.split_once('/').unwrap_or(("a", text));
     let group_legal = group.len() <= SUBDOMAIN && group.split('.').all(is_label_part);
     group_legal && is_label(version)
 }
 
 /// Kinds are CamelCase letters and digits.
-pub(super) fn is_kind(text: &str) -> bool {
+pub fn is_kind(text: &str) -> bool {
     text.len() <= LABEL
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+/// Whether a name can stand in a path of the API and be nothing but a name there (`path.ValidatePathSegmentName` of apimachinery).
+pub fn is_path_part(text: &str) -> bool {
+    let legal = |c: char| !c.is_control() && !['/', '%'].contains(&c);
+    !["", ".", ".."].contains(&text) && text.len() <= SUBDOMAIN && text.chars().all(legal)
 }
 
 /// `name-suffix` where that fits into `longest` characters, else the beginning of it and 8 hex digits of its SHA-256.

@@ -6,9 +6,9 @@ use crate::error::{Error, Result, did_you_mean};
 use crate::manifest::labels::{self, Stamp};
 use crate::manifest::{Manifest, ObjectKey};
 use crate::plan::{
-    Action, Change, Desired, FieldChange, Holder, Id, Inventory, Live, NamespaceState,
-    NamespaceStep, Observed, Plan, Prepared, Recreate, Served, compare, holder, immutable, prepare,
-    secrets,
+    Action, Change, ClaimTemplate, Desired, FieldChange, Holder, Id, Inventory, Live,
+    NamespaceState, NamespaceStep, Observed, Plan, Prepared, Recreate, Served, check_namespace,
+    compare, holder, immutable, prepare, refusal, secrets,
 };
 
 /// What a person allows.
@@ -80,6 +80,7 @@ pub fn plan(desired: &Desired, observed: &Observed, options: &PlanOptions) -> Re
         };
         if !matches!(action, Action::Blocked(_)) {
             intended.insert(prepared.key.clone(), prepared.service.clone());
+            intended.insert_claims(ClaimTemplate::of(&prepared.key, &prepared.value));
         }
         changes.push(Change {
             key: prepared.key,
@@ -172,20 +173,7 @@ fn namespace_step(desired: &Desired, observed: &Observed) -> Result<NamespaceSte
         NamespaceState::Unreadable => return Ok(NamespaceStep::Keep),
         NamespaceState::Active { labels } | NamespaceState::Terminating { labels } => labels,
     };
-    let get = |key: &str| labels.get(key).map(String::as_str);
-    let stamp = &desired.stamp;
-    if let (Some(labels::MANAGER), Some(env)) = (get(labels::MANAGED_BY), get(labels::ENV)) {
-        let app = get(labels::APP).unwrap_or(&stamp.app);
-        // A version beside the base's own ones, in the namespace that `dev deploy` made.
-        let beside = env == labels::BASE_VERSION && stamp.base.as_deref() == Some(name);
-        if (env != stamp.env && !beside) || app != stamp.app {
-            return Err(Error::usage(format!(
-                "the namespace {name} belongs to the environment \"{env}\" of \"{app}\""
-            ))
-            .reason("NamespaceTaken")
-            .hint("choose another name with --env, or another namespace with --namespace"));
-        }
-    }
+    check_namespace(name, labels, &desired.stamp)?;
     Ok(match &observed.namespace {
         NamespaceState::Terminating { .. } => NamespaceStep::AwaitEndThenCreate,
         NamespaceState::Active { .. } | NamespaceState::Absent | NamespaceState::Unreadable => {
@@ -246,22 +234,8 @@ fn decide(
         return Action::Create;
     };
     let key = &prepared.key;
-    if !is_shared_by_kubernetes(key) {
-        match holder(live, stamp, recorded) {
-            Holder::Us => {}
-            Holder::OtherEnvironment(other) => {
-                return Action::Blocked(
-                    Error::failed(format!("{key} belongs to the environment {other}"))
-                        .reason("OwnedByAnotherEnvironment")
-                        .hint(
-                            "choose another name with --env, or another namespace with --namespace",
-                        ),
-                );
-            }
-            Holder::Foreign(who) => {
-                return Action::Blocked(foreign(key, who.as_deref(), &stamp.env));
-            }
-        }
+    if let Some(error) = refusal(key, live, stamp, recorded) {
+        return Action::Blocked(error);
     }
     let fields = compare(&prepared.value, live).changes;
     let metadata = &live.value["metadata"];
@@ -280,28 +254,6 @@ fn decide(
         None => Action::Update(fields),
         Some(change) => immutable_change(key, &change.clone(), fields, options),
     }
-}
-
-/// Objects that Kubernetes makes in every namespace and that manifests may add to.
-fn is_shared_by_kubernetes(key: &ObjectKey) -> bool {
-    key.api_version == "v1" && key.kind == "ServiceAccount" && key.name == "default"
-}
-
-fn foreign(key: &ObjectKey, who: Option<&str>, env: &str) -> Error {
-    let by = who.map_or(String::new(), |who| format!(" (managed by {who})"));
-    Error::failed(format!("{key} exists and was not made by dev{by}"))
-        .reason("NotMadeByDev")
-        .hint(format!(
-            "delete it, rename it in the manifests, or hand it over: kubectl label {} {} {}={} {}={env}{}",
-            key.kind.to_ascii_lowercase(),
-            key.name,
-            labels::MANAGED_BY,
-            labels::MANAGER,
-            labels::ENV,
-            key.namespace
-                .as_deref()
-                .map_or(String::new(), |namespace| format!(" -n {namespace}")),
-        ))
 }
 
 fn immutable_change(

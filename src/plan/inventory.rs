@@ -1,17 +1,21 @@
 //! The record of what an environment owns, kept in a ConfigMap of its namespace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::manifest::ObjectKey;
 use crate::manifest::labels::{self, Stamp};
-use crate::plan::Id;
+use crate::manifest::names;
+use crate::plan::{ClaimTemplate, Id};
 
 /// The key of the record in the ConfigMap's data.
 const DATA: &str = "objects";
+/// The key of the claim templates.
+const CLAIMS: &str = "claims";
 
 /// One object that the environment owns, or is about to make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +33,8 @@ pub struct Entry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     entries: BTreeMap<Id, Entry>,
+    /// Of every StatefulSet that was ever applied: its claims stay when it goes.
+    claims: BTreeSet<ClaimTemplate>,
 }
 
 impl Inventory {
@@ -36,6 +42,16 @@ impl Inventory {
     pub fn insert(&mut self, key: ObjectKey, service: impl Into<String>) {
         let service = service.into();
         self.entries.insert(Id::from(&key), Entry { key, service });
+    }
+
+    /// Adds claim templates.
+    pub fn insert_claims(&mut self, claims: BTreeSet<ClaimTemplate>) {
+        self.claims.extend(claims);
+    }
+
+    /// The templates of claims that the environment's StatefulSets made, and make.
+    pub fn claims(&self) -> &BTreeSet<ClaimTemplate> {
+        &self.claims
     }
 
     /// Takes an object out.
@@ -73,35 +89,29 @@ impl Inventory {
                 .iter()
                 .map(|(id, entry)| (id.clone(), entry.clone())),
         );
-        Self { entries }
+        let claims = self.claims.union(&other.claims).cloned().collect();
+        Self { entries, claims }
     }
 
     /// Reads the record from its ConfigMap.
+    ///
+    /// # Errors
+    /// `BrokenInventory` where it is not what `dev` writes. It is never taken for an empty one.
     pub fn from_config_map(config_map: &Value) -> Result<Self> {
-        let Some(text) = config_map
-            .get("data")
-            .and_then(|data| data.get(DATA))
-            .and_then(Value::as_str)
-        else {
-            return Ok(Self::default());
-        };
-        let entries: Vec<Entry> = serde_json::from_str(text).map_err(|cause| {
-            Error::failed(format!(
-                "the ConfigMap {} does not hold a list of objects",
-                config_map["metadata"]["name"].as_str().unwrap_or_default()
-            ))
-            .reason("BrokenInventory")
-            .caused_by(&cause)
-            .hint("it was changed by hand: restore it, or delete it (objects are then found by their labels)")
-        })?;
+        let name = config_map["metadata"]["name"].as_str().unwrap_or_default();
+        let entries: Vec<Entry> = list(config_map, DATA).map_err(|error| broken(name, &error))?;
+        let claims: Vec<ClaimTemplate> =
+            list(config_map, CLAIMS).map_err(|error| broken(name, &error))?;
         let mut inventory = Self::default();
-        // `dev` records no Namespace: an entry that names one was written by somebody else, and everything in that namespace would go.
-        for entry in entries
-            .into_iter()
-            .filter(|entry| entry.key.kind != "Namespace")
-        {
-            inventory.insert(entry.key, entry.service);
+        for entry in entries {
+            check(&entry.key).map_err(|problem| broken(name, &problem))?;
+            // `dev` records no Namespace: an entry that names one was written by somebody else, and everything in that namespace
+            // would go.
+            if entry.key.kind != "Namespace" {
+                inventory.insert(entry.key, entry.service);
+            }
         }
+        inventory.insert_claims(claims.into_iter().collect());
         Ok(inventory)
     }
 
@@ -117,13 +127,48 @@ impl Inventory {
         }
         let entries: Vec<&Entry> = self.entries.values().collect();
         let text = serde_json::to_string(&entries).expect("keys are plain strings");
+        let mut data = serde_json::Map::new();
+        data.insert(DATA.to_owned(), Value::from(text));
+        if !self.claims.is_empty() {
+            let text = serde_json::to_string(&self.claims).expect("names are plain strings");
+            data.insert(CLAIMS.to_owned(), Value::from(text));
+        }
         json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": labels::inventory_name(&stamp.env), "namespace": namespace, "labels": labels},
-            "data": {DATA: text},
+            "data": data,
         })
     }
+}
+
+/// The list under a key of the ConfigMap's data; empty where there is none.
+fn list<T: DeserializeOwned>(config_map: &Value, key: &str) -> Result<Vec<T>, String> {
+    match config_map.get("data").and_then(|data| data.get(key)) {
+        None => Ok(Vec::new()),
+        Some(Value::String(text)) => {
+            serde_json::from_str(text).map_err(|cause| format!("{key}: {cause}"))
+        }
+        Some(_) => Err(format!("{key}: it is no text")),
+    }
+}
+
+/// What an entry names becomes part of a path of the API: nothing may lead elsewhere.
+fn check(key: &ObjectKey) -> Result<(), String> {
+    let legal = names::is_api_version(&key.api_version)
+        && names::is_kind(&key.kind)
+        && names::is_path_part(&key.name)
+        && key.namespace.as_deref().is_none_or(names::is_label);
+    legal
+        .then_some(())
+        .ok_or_else(|| format!("{DATA}: {} {key} is no object", key.api_version))
+}
+
+fn broken(name: &str, problem: &str) -> Error {
+    Error::failed(format!("the ConfigMap {name} does not hold a list of objects"))
+        .reason("BrokenInventory")
+        .cause(problem)
+        .hint("it was changed by hand: restore it, or delete it (objects in the namespace are then found by their labels)")
 }
 
 #[cfg(test)]
@@ -144,6 +189,10 @@ mod tests {
         let mut inventory = Inventory::default();
         inventory.insert(key("apps/v1", "Deployment", "web"), "web");
         inventory.insert(key("v1", "Service", "web"), "web");
+        inventory.insert_claims(BTreeSet::from([ClaimTemplate {
+            template: "data".into(),
+            set: "web".into(),
+        }]));
         let stamp = Stamp {
             app: "shop".into(),
             env: "a".into(),
@@ -177,7 +226,33 @@ mod tests {
 
     #[test]
     fn a_broken_record_is_an_error_and_not_an_empty_one() {
-        let error = Inventory::from_config_map(&json!({"data": {"objects": "[{]"}})).unwrap_err();
-        assert_eq!(error.reason_code(), Some("BrokenInventory"));
+        let entry = |entry: Value| json!({"objects": json!([entry]).to_string()});
+        for data in [
+            json!({"objects": "[{]"}),
+            json!({"objects": 5}),
+            json!({"objects": "[]", "claims": "data"}),
+            entry(json!({"apiVersion": "v1", "kind": "ConfigMap"})),
+            entry(json!({"apiVersion": "a/b/c", "kind": "ConfigMap", "name": "x"})),
+            entry(json!({"apiVersion": "v1", "kind": "Config Map", "name": "x"})),
+            entry(json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "../../b/configmaps/x"})),
+            entry(json!({"apiVersion": "v1", "kind": "ConfigMap", "name": ".."})),
+            entry(json!({"apiVersion": "v1", "kind": "ConfigMap", "name": ""})),
+            entry(
+                json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "namespace": "a/b"}),
+            ),
+        ] {
+            let error = Inventory::from_config_map(&json!({"data": data})).unwrap_err();
+            assert_eq!(error.reason_code(), Some("BrokenInventory"), "{data}");
+            assert_eq!(error.hints().len(), 1, "{data}");
+        }
+        let role = entry(
+            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "name": "system:x"}),
+        );
+        assert_eq!(
+            Inventory::from_config_map(&json!({"data": role}))
+                .unwrap()
+                .len(),
+            1
+        );
     }
 }

@@ -3,6 +3,7 @@
 //! `prepare` makes of the manifests what will be sent; `compare` finds the fields that differ from what runs;
 //! `decide` turns that into changes; `order` says what may be applied at once; `diff` shows it to people.
 
+mod claims;
 mod compare;
 mod decide;
 mod diff;
@@ -15,8 +16,10 @@ mod ownership;
 mod prepare;
 mod quantity;
 mod record;
+mod refuse;
 mod secrets;
 
+pub use claims::ClaimTemplate;
 pub use compare::{Comparison, FieldChange, compare};
 pub use decide::{PlanOptions, plan};
 pub use diff::{DiffAction, DiffEntry, diff_entries, render_diff};
@@ -25,3 +28,4 @@ pub use model::*;
 pub use order::{Rank, Schedule, ServiceSteps, check_needs, rank, schedule};
 pub use ownership::{Holder, holder};
 pub use prepare::{Prepared, prepare};
+pub use refuse::{check_namespace, refusal};

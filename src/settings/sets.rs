@@ -2,15 +2,19 @@
 
 use crate::error::{Error, Result};
 use crate::project::Vars;
+use crate::settings::Origin;
 
 /// Parts of a name. Values nested deeper could not be handed on.
 const MOST_PARTS: usize = 64;
 
 /// One value for a variable, or for a part of one.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Set {
-    name: String,
+pub struct Set {
+    /// Its name below `vars`, such as `colour` or `sizes.small`.
+    pub name: String,
     value: String,
+    /// Where it was given.
+    pub origin: Origin,
 }
 
 impl std::fmt::Debug for Set {
@@ -26,21 +30,24 @@ pub(super) fn read(flags: &[String], variable: Option<&str>) -> Result<Vec<Set>>
         .split(',')
         .enumerate()
         .filter(|(_, text)| !text.is_empty())
-        .map(|(number, text)| (format!("part {} of DEV_SET", number + 1), text));
+        .map(|(number, text)| {
+            let which = format!("part {} of DEV_SET", number + 1);
+            (which, text, Origin::Variable("DEV_SET"))
+        });
     let from_flags = flags.iter().enumerate().map(|(number, text)| {
         let which = match flags.len() {
             1 => "--set".to_owned(),
             _ => format!("--set number {}", number + 1),
         };
-        (which, text.as_str())
+        (which, text.as_str(), Origin::Flag("set"))
     });
     from_variable
         .chain(from_flags)
-        .map(|(which, text)| parse(&which, text))
+        .map(|(which, text, origin)| parse(&which, text, origin))
         .collect()
 }
 
-fn parse(which: &str, text: &str) -> Result<Set> {
+fn parse(which: &str, text: &str, origin: Origin) -> Result<Set> {
     let wrong = |why: &str| {
         Error::usage(format!("{which} {why}")).hint("for example: --set greeting=hello")
     };
@@ -60,6 +67,7 @@ fn parse(which: &str, text: &str) -> Result<Set> {
     Ok(Set {
         name: name.to_owned(),
         value: value.to_owned(),
+        origin,
     })
 }
 

@@ -4,6 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use dev::router::envoy::fixed::{Place, fixed};
 use dev::router::envoy::{Families, snapshot_on};
@@ -17,6 +19,9 @@ use super::left_out::left_out;
 
 /// Envoy's last words before it serves.
 const SERVES: &str = "starting main dispatch loop";
+/// Ports for listeners of tests: `net.ipv4.ip_local_port_range` begins above them.
+const FIRST_PORT: u16 = 12_000;
+const LAST_PORT: u16 = 29_000;
 
 /// The program, or `None` (and a line that says what is left out).
 pub fn program(test: &str) -> Option<PathBuf> {
@@ -140,10 +145,20 @@ pub async fn validate(program: &Path, config: &Path) -> Result<(), String> {
     output.status.success().then_some(()).ok_or(words)
 }
 
-/// A port that was free a moment ago.
+/// A port that is free, and that nobody here gets again: below those that the kernel gives to connections, each handed out once.
 pub async fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| {
+        let start = std::process::id() % u32::from(LAST_PORT - FIRST_PORT);
+        AtomicU16::new(FIRST_PORT + u16::try_from(start).unwrap())
+    });
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        if port >= LAST_PORT {
+            NEXT.store(FIRST_PORT, Ordering::Relaxed);
+        } else if TcpListener::bind(("0.0.0.0", port)).await.is_ok() {
+            return port;
+        }
+    }
 }
 
 /// On this machine.

@@ -2,8 +2,11 @@
 //! the tests that need it are left out and say so.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{DeleteParams, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -11,10 +14,46 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client, Config};
 use serde_json::{Value, json};
 
+use super::base::{service, stream};
 use super::cluster::{Cluster, Guard, cluster};
+use super::envoy::ask;
 use super::left_out::left_out;
 use super::project::{Project, Run, run};
 use super::proxy::Proxy;
+
+/// Nothing that these tests wait for takes longer, on a machine that does other things too.
+pub const LONGEST: Duration = Duration::from_secs(120);
+
+/// A Deployment that answers with this message, and its Service, as the restricted Pod Security Standard wants it.
+pub fn restricted_service(name: &str, message: &str) -> Vec<Value> {
+    let pod = json!({"securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}});
+    let mut objects = service(name, message, pod);
+    objects[0]["spec"]["template"]["spec"]["containers"][0]["securityContext"] =
+        json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+    objects
+}
+
+/// The body of the answer to one request with these header lines, on a connection of its own.
+pub async fn answer(to: SocketAddr, headers: &str) -> (String, String) {
+    let request = format!("GET / HTTP/1.1\r\nhost: x\r\n{headers}connection: close\r\n\r\n");
+    let (head, body) = ask(to, &request).await;
+    (head, body.trim_end().to_owned())
+}
+
+/// Asks until the answer is this: nodes follow a changed Service or EndpointSlice a moment later.
+pub async fn until(to: SocketAddr, headers: &str, wanted: &str) {
+    let mut last = String::new();
+    let asking = async {
+        while last != wanted {
+            last = answer(to, headers).await.1;
+        }
+    };
+    let in_time = tokio::time::timeout(LONGEST, asking).await;
+    assert!(
+        in_time.is_ok(),
+        "{to} answers {last:?} to {headers:?}, not {wanted:?}"
+    );
+}
 
 /// A base with a project that names it. Everything goes when it is dropped.
 pub struct Routers {
@@ -38,7 +77,8 @@ struct RoleGuard {
 }
 
 impl Routers {
-    /// A base with these objects, in a namespace that enforces the restricted Pod Security Standard.
+    /// A base with these objects, in a namespace that enforces the restricted Pod Security Standard. The project has a copy of each
+    /// Service, which answers `NAME of ENV`.
     pub async fn new(test: &str, base: &str, objects: &[Value]) -> Option<Self> {
         let cluster = cluster(test).await?;
         let envoy = super::envoy::program(test)?;
@@ -50,11 +90,22 @@ impl Routers {
         cluster
             .label_namespace(base, "pod-security.kubernetes.io/enforce", "restricted")
             .await;
-        let dev_yaml =
-            format!("app: {base}\nbase: {base}\nservices:\n  web: {{manifests: web.yaml}}\n");
+        let mut dev_yaml = format!("app: {base}\nbase: {base}\nservices:\n");
+        let project = Project::new(&[]);
+        for one in objects.iter().filter(|one| one["kind"] == "Service") {
+            let name = one["metadata"]["name"].as_str().unwrap();
+            dev_yaml.push_str(&format!("  {name}: {{manifests: {name}.yaml}}\n"));
+            let copy = restricted_service(name, &format!("{name} of {{{{ env }}}}"));
+            project.write(&format!("{name}.yaml"), stream(&copy));
+        }
+        if objects.is_empty() {
+            dev_yaml.push_str("  web: {manifests: web.yaml}\n");
+            project.write("web.yaml", "");
+        }
+        project.write("dev.yaml", dev_yaml);
         Some(Self {
             proxy: Proxy::start(cluster.client.clone()).await,
-            project: Project::new(&[("dev.yaml", &dev_yaml), ("web.yaml", "")]),
+            project,
             base: base.to_owned(),
             envoy,
             registry,
@@ -78,6 +129,7 @@ impl Routers {
             .args(args)
             .env("KUBECONFIG", kubeconfig)
             .env("DEV_CLUSTER_UID", &self.cluster.uid)
+            .env("DEV_TIMEOUT", format!("{}s", LONGEST.as_secs()))
             .env("DEV_ENVOY", &self.envoy)
             .env("DEV_REGISTRY", &self.registry);
         tokio::task::spawn_blocking(move || run(&mut command))
@@ -90,6 +142,14 @@ impl Routers {
         let run = self.dev_as(None, args).await;
         assert_eq!(run.code, 0, "{args:?}: {}", run.stderr);
         run
+    }
+
+    /// What `dev exec` prints, which must succeed. The proxy passes no streams on.
+    pub async fn exec(&self, args: &[&str]) -> String {
+        let kubeconfig = &self.cluster.kubeconfig;
+        let run = self.cluster.dev_as(&self.project, kubeconfig, args).await;
+        assert_eq!(run.code, 0, "{args:?}: {}", run.stderr);
+        run.stdout.trim().to_owned()
     }
 
     /// Runs `dev` with `-o json`, which must succeed.
@@ -123,7 +183,16 @@ impl Routers {
         user
     }
 
-    /// The base's objects of the kinds that routing and installations have to do with, as they are.
+    /// Where a Service of a namespace is, at its first port.
+    pub async fn address(&self, namespace: &str, name: &str) -> SocketAddr {
+        let services = Api::<Service>::namespaced(self.cluster.client.clone(), namespace);
+        let spec = services.get(name).await.unwrap().spec.unwrap();
+        let port = u16::try_from(spec.ports.unwrap()[0].port).unwrap();
+        SocketAddr::new(spec.cluster_ip.unwrap().parse().unwrap(), port)
+    }
+
+    /// The base's objects of the kinds that routing and installations have to do with, as they are, but for what controllers write:
+    /// a Deployment's status.
     pub async fn objects(&self) -> BTreeMap<String, Value> {
         let mut found = BTreeMap::new();
         for (api_version, kind) in [
@@ -146,7 +215,15 @@ impl Routers {
             );
             for object in api.list(&ListParams::default()).await.unwrap() {
                 let name = object.metadata.name.clone().unwrap();
-                found.insert(format!("{kind} {name}"), json!(object));
+                let mut value = json!(object);
+                if kind == "Deployment" {
+                    value.as_object_mut().unwrap().remove("status");
+                    let metadata = value["metadata"].as_object_mut().unwrap();
+                    metadata.remove("resourceVersion");
+                    let managers = metadata["managedFields"].as_array_mut().unwrap();
+                    managers.retain(|entry| entry["subresource"] != "status");
+                }
+                found.insert(format!("{kind} {name}"), value);
             }
         }
         found

@@ -10,7 +10,7 @@ use super::*;
 use crate::cluster::fake::{Fake, Mishap, status};
 use crate::cluster::observe::observe;
 use crate::cluster::remove::{DownOptions, NamespaceEnd, down};
-use crate::manifest::labels::Stamp;
+use crate::manifest::labels::{self, Stamp};
 use crate::manifest::{Manifest, Origin};
 use crate::plan::{Desired, PlanOptions, plan};
 
@@ -226,6 +226,10 @@ async fn a_server_that_stays_busy_is_told() {
 #[tokio::test]
 async fn a_conflict_is_named_and_nothing_is_forced() {
     let fake = Fake::default();
+    let cluster = fake.cluster();
+    up(&cluster, &shop()).await.unwrap();
+    let mut changed = shop();
+    changed.objects[3].value["spec"] = json!({"replicas": 2});
     let conflict = json!({"kind": "Status", "status": "Failure", "code": 409, "reason": "Conflict",
         "message": "Apply failed with 1 conflict: conflict with \"kubectl-edit\" using apps/v1: .spec.replicas",
         "details": {"causes": [{"reason": "FieldManagerConflict", "field": ".spec.replicas",
@@ -235,7 +239,7 @@ async fn a_conflict_is_named_and_nothing_is_forced() {
         "/deployments/reviews",
         Mishap::Refuse(conflict),
     );
-    let error = up(&fake.cluster(), &shop()).await.unwrap_err();
+    let error = up(&cluster, &changed).await.unwrap_err();
     assert_eq!(error.reason_code(), Some("FieldConflict"));
     assert!(error.message().contains("kubectl-edit"), "{error}");
 }

@@ -4,7 +4,7 @@ use futures::StreamExt as _;
 use http::Request;
 use serde_json::Value;
 
-use super::classify::{Class, classify};
+use super::classify::{Class, Earlier, Sighting, classify};
 use super::delete::Target;
 use crate::cluster::request::Failure;
 use crate::cluster::{Cluster, Resource};
@@ -47,15 +47,18 @@ pub(super) struct Survey {
     pub(super) failures: Vec<Error>,
     /// Kinds that could not be listed.
     pub(super) unseen: Vec<Resource>,
+    /// What a later look must know of this one.
+    pub(super) earlier: Earlier,
 }
 
-/// Looks at everything in the namespace, and at recorded objects in none.
+/// Looks at everything in the namespace, and at recorded objects in none. `earlier`: what a look before this one showed.
 pub(super) async fn survey(
     cluster: &Cluster,
     stamp: &Stamp,
     namespace: &str,
     kinds: &[Resource],
     inventory: &Inventory,
+    earlier: &Earlier,
 ) -> Result<Survey> {
     let readings: Vec<_> = futures::stream::iter(kinds)
         .map(async |kind| {
@@ -70,6 +73,8 @@ pub(super) async fn survey(
         .collect()
         .await;
     let mut survey = Survey::default();
+    let mut seen = Vec::new();
+    let mut targets = Vec::new();
     for (kind, reading) in readings {
         let objects = match reading {
             Ok(Look {
@@ -93,13 +98,21 @@ pub(super) async fn survey(
             let Some((id, live)) = crate::cluster::observe::live(&kind_key, object) else {
                 continue;
             };
-            let class = classify(kind, &live, stamp, inventory.contains(&id));
-            survey.found.push(Found {
-                target: target(kind, &id, &live),
-                class,
+            targets.push(target(kind, &id, &live));
+            seen.push(Sighting {
+                kind: kind.clone(),
+                live,
+                recorded: inventory.contains(&id),
             });
         }
     }
+    let classes = classify(&seen, stamp, inventory.claims(), earlier);
+    survey.earlier = Earlier::of(&seen, &classes, earlier);
+    survey.found = targets
+        .into_iter()
+        .zip(classes)
+        .map(|(target, class)| Found { target, class })
+        .collect();
     Ok(survey)
 }
 
@@ -126,6 +139,11 @@ struct Look {
     failures: Vec<Error>,
 }
 
+/// Whether the metadata of these objects says all that is asked of them: of StatefulSets the claim templates are too.
+fn metadata_is_enough(kind: &Resource) -> bool {
+    !(kind.group() == "apps" && kind.kind == "StatefulSet")
+}
+
 /// The metadata of all objects of a kind; of cluster-scoped kinds, and where listing is not allowed, of the recorded ones.
 async fn look(
     cluster: &Cluster,
@@ -136,7 +154,7 @@ async fn look(
     let mut seen = Look::default();
     if kind.namespaced {
         match cluster
-            .try_list(&kind.collection(Some(namespace)), true)
+            .try_list(&kind.collection(Some(namespace)), metadata_is_enough(kind))
             .await
         {
             Ok(listed) => {

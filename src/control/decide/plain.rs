@@ -50,7 +50,7 @@ impl Case<'_> {
         let Pair {
             service, shadow, ..
         } = *pair;
-        if let Some(update) = self.refreshed(pair, None, taken) {
+        if let Some(update) = self.refreshed(pair, None, shadow.progress.switching, taken) {
             return update;
         }
         let routed = shadow.original.routed(&shadow.listeners);
@@ -69,6 +69,17 @@ impl Case<'_> {
         let state = State::Waiting {
             reason: "it is switched to the routers".to_owned(),
         };
+        // Before the first trace of it is on the Service: whoever removes the annotation, and puts a part of the Service back, must
+        // not have the rest taken for their own.
+        if !shadow.progress.switching {
+            let mut shadow = shadow.clone();
+            shadow.progress.switching = true;
+            return Next {
+                // What was answered counts for the next step too.
+                awaited: true,
+                ..Next::step(state, Step::UpdateShadow(Box::new(shadow)))
+            };
+        }
         let patch = patches::switch(service, &routed);
         Next::step(state, Step::Patch(Change::Switch, patch))
     }
@@ -108,7 +119,7 @@ impl Case<'_> {
     /// Not to be routed: connections may go on for a while, then the shadow goes.
     fn leave(&self, pair: &Pair<'_>, state: State, taken: &BTreeSet<u16>) -> Next {
         let since = pair.shadow.progress.drain_since;
-        if let Some(update) = self.refreshed(pair, since, taken) {
+        if let Some(update) = self.refreshed(pair, since, false, taken) {
             return update;
         }
         let mine = self.observed.backends(self.name);
@@ -149,7 +160,7 @@ impl Case<'_> {
                 return Next::step(state, Step::UpdateShadow(Box::new(shadow)));
             }
         }
-        let update = self.refreshed(pair, pair.shadow.progress.drain_since, taken);
+        let update = self.refreshed(pair, pair.shadow.progress.drain_since, false, taken);
         update.unwrap_or_else(|| Next {
             again: unused.map(|since| since + self.periods.unused),
             ..Next::rest(state)
@@ -161,6 +172,7 @@ impl Case<'_> {
         &self,
         pair: &Pair<'_>,
         drain_since: Option<k8s_openapi::jiff::Timestamp>,
+        switching: bool,
         taken: &BTreeSet<u16>,
     ) -> Option<Next> {
         let mut fresh = match self.fresh(pair.service, Some(pair.shadow), taken) {
@@ -168,6 +180,7 @@ impl Case<'_> {
             Err(reason) => return Some(Next::rest(State::Refused { reason })),
         };
         fresh.progress.drain_since = drain_since;
+        fresh.progress.switching = switching;
         if pair.shadow.stand_down.is_some() {
             fresh.progress.unused_since = pair.shadow.progress.unused_since;
         }

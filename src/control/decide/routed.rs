@@ -21,6 +21,7 @@ impl Case<'_> {
         let used = self.is_wanted();
         let mut wanted = shadow.clone();
         wanted.progress.routed = true;
+        wanted.progress.switching = false;
         wanted.progress.drain_since = None;
         wanted.progress.unused_since = match (used, shadow.progress.unused_since) {
             (true, _) => None,

@@ -122,7 +122,9 @@ fn every_thing_that_is_waited_for_is_told() {
     );
 
     world.routers[1].labels = world.routers[0].labels.clone();
-    let decision = next(&world);
+    // What is about to happen is recorded first, with the answers kept.
+    assert_eq!(next(&world).awaited, BTreeSet::from(["a".to_owned()]));
+    let decision = next(&with_shadow(world));
     assert!(
         matches!(decision.acts[0].step, Step::Patch(Change::Switch, _)),
         "{decision:?}"

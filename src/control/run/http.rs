@@ -48,9 +48,52 @@ async fn ask(address: SocketAddr, path: &str) -> Result<Value, String> {
         let body = body.map_err(|cause| cause.to_string())?.to_bytes();
         serde_json::from_slice(&body).map_err(|cause| format!("no JSON: {cause}"))
     };
+    let mut exchange = std::pin::pin!(exchange);
     tokio::select! {
-        answer = exchange => answer,
-        // It ends by itself only when the connection is lost.
-        ended = connection => Err(ended.err().map_or_else(|| "connection closed".to_owned(), |cause| cause.to_string())),
+        answer = &mut exchange => answer,
+        // A server that closes after its answer ends the connection with the answer already handed over.
+        _closed = connection => exchange.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// Answers every connection with this text, then closes it.
+    async fn server(text: &'static str) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = [0; 1024];
+                let _read = stream.read(&mut head).await.unwrap();
+                stream.write_all(text.as_bytes()).await.unwrap();
+            }
+        });
+        address
+    }
+
+    async fn ask(text: &'static str) -> Result<Value, String> {
+        get(server(text).await, "/", Duration::from_secs(10)).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_counts_although_the_server_closes_with_it() {
+        let answer = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 7\r\n\r\n{\"a\":1}";
+        assert_eq!(ask(answer).await, Ok(serde_json::json!({"a": 1})));
+    }
+
+    #[tokio::test]
+    async fn half_an_answer_and_none_are_none() {
+        for text in [
+            "",
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 7\r\n\r\n{\"a\"",
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno",
+        ] {
+            assert!(ask(text).await.is_err(), "{text}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Service, ServiceSpec};
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -358,10 +358,14 @@ impl World {
         self.ack(router);
     }
 
+    /// Some of it is the routers', and its annotation does not say so.
     fn is_unmarked(&self) -> bool {
         let service = self.service();
-        let routed = Routing::of(&service).selects_some_router(&Routing::default());
-        routed && restore_annotation(&service).is_none()
+        let routing = Routing::of(&service);
+        let at_routers = |port: &ServicePort| !is_pods(port.target_port.as_ref());
+        let some = routing.selects_some_router(&Routing::default())
+            || routing.ports.iter().any(at_routers);
+        some && restore_annotation(&service).is_none()
     }
 
     fn is_shadow_lost(&self) -> bool {
