@@ -30,6 +30,7 @@ mod router_install;
 mod router_pod;
 mod same_namespace;
 mod sources;
+mod tunnel;
 mod up;
 mod wait;
 
