@@ -255,7 +255,8 @@ fn completions_schema_and_manual_are_printed() {
     assert_eq!(schema["title"], "dev.yaml");
     let yaml = project.dev(&["schema", "-o", "yaml"]).stdout;
     assert!(!yaml.starts_with('{'), "{yaml}");
-    let yaml = dev::manifest::yaml::documents(&yaml, std::path::Path::new("schema.yaml")).unwrap();
+    let text = dev::manifest::snippet::Text::Written(&yaml);
+    let yaml = dev::manifest::yaml::documents(text, std::path::Path::new("schema.yaml")).unwrap();
     assert_eq!(yaml[0].value, schema);
     assert!(project.dev(&["man"]).stdout.contains(".TH dev 1"));
 }

@@ -21,6 +21,7 @@ mod kill;
 mod logs;
 mod overlay;
 mod overlay_rights;
+mod peers;
 mod readme;
 mod remove;
 mod remove_foreign;
