@@ -22,7 +22,7 @@ use crate::ui::{Format, stdout_closed};
   dev logs web reviews -f          follow two services, also pods that come later
   dev logs web --previous          what the last run said before it ended
   dev logs --since 5m -o json      one JSON object a line
-  dev logs --requests -f           the environment's requests, as the routers saw them")]
+  dev logs --requests -f           requests with the environment's name, as the routers saw them")]
 pub struct Logs {
     /// Services [default: all]
     #[arg(value_name = "SERVICE")]
