@@ -24,4 +24,5 @@ mod supervise;
 pub use admin::Admin;
 pub use files::Files;
 pub use link::{LinkOptions, link};
+pub use serve::listen;
 pub use supervise::{SuperviseOptions, supervise};
