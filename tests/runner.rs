@@ -11,6 +11,7 @@ mod at_once;
 mod bad_input;
 mod base;
 mod bookshop;
+mod bystanders;
 mod cli;
 mod control;
 mod faults;
@@ -31,6 +32,7 @@ mod same_namespace;
 mod secrets;
 mod seen;
 mod sources;
+mod tunnel;
 mod up;
 mod wait;
 

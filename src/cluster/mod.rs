@@ -5,6 +5,7 @@ mod appear;
 pub mod apply;
 pub mod base;
 pub mod connect;
+pub mod control_status;
 pub mod errors;
 pub mod exec;
 pub mod exposed;

@@ -364,13 +364,12 @@ impl Case<'_> {
         taken: &BTreeSet<u16>,
     ) -> Result<Shadow, String> {
         let original = Routing::of(service);
-        let listeners = listeners::allot(
-            &original.ports,
-            &before
-                .map(|before| before.listeners.clone())
-                .unwrap_or_default(),
-            taken,
-        );
+        let mut kept = before
+            .map(|before| before.listeners.clone())
+            .unwrap_or_default();
+        let lost = self.observed.lost_ports(self.name);
+        kept.retain(|_, listener| !lost.contains(listener));
+        let listeners = listeners::allot(&original.ports, &kept, taken);
         Ok(Shadow {
             service: self.name.to_owned(),
             listeners: listeners.ok_or("the routers have no free ports left")?,

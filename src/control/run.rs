@@ -130,7 +130,8 @@ impl Loop {
             status::publish(&self.report_tx, self.report(None, &Decision::default()));
             return latest;
         }
-        let observed = self.watched.observe(&self.around.now(), &self.acks);
+        let mut observed = self.watched.observe(&self.around.now(), &self.acks);
+        observed.observed.reserved = self.pending.ports();
         let time = Timestamp::now();
         let decision = decide(&observed.observed, &self.options.periods, time);
         self.acks.want(&decision.awaited, &observed.routers);
@@ -158,7 +159,7 @@ impl Loop {
     }
 
     fn begin(&mut self, act: &Act, observed: &observe::View) {
-        self.pending.began(&act.service);
+        self.pending.began(&act.service, &act.step);
         let work = carry_out::carry_out(
             self.cluster.clone(),
             &self.options.base,

@@ -178,12 +178,19 @@ impl Overlay {
             }
         }
         let (namespace, env) = (&scope.namespace, &scope.stamp.env);
+        let (routing, refused) = follow(base, namespace, env, &routable, cluster, timeout).await;
+        routable.retain(|name| !refused.contains_key(name));
+        let refused = refused.into_iter().map(|(name, why)| {
+            let why = overlay::left_alone(base, &why);
+            (name, why)
+        });
+        unreachable.extend(refused);
         let entry = exposed::entry(&cluster.client, base, namespace).await;
         let outside = entry.map(|entry| entry.urls()).unwrap_or_default();
         Self {
             base: base.name.clone(),
             borrowed: borrowed(exposed),
-            routing: follow(base, namespace, env, &routable, cluster, timeout).await,
+            routing,
             routable,
             unreachable,
             outside,
@@ -282,7 +289,8 @@ pub(super) fn header(env: &str) -> String {
     format!("baggage: dev-env={env}")
 }
 
-/// How requests reach the copies of these Services of the base, after waiting until they do. No time: only a look.
+/// How requests reach the copies of these Services of the base, after waiting until they do, and those that are not routed, with why. No
+/// time: only a look.
 pub async fn follow(
     base: &Base,
     namespace: &str,
@@ -290,34 +298,40 @@ pub async fn follow(
     copies: &[String],
     cluster: &Cluster,
     timeout: Duration,
-) -> Routing {
+) -> (Routing, BTreeMap<String, String>) {
+    let nothing = BTreeMap::new();
     if !base.has_router() {
-        return Routing::NoRouter;
+        return (Routing::NoRouter, nothing);
     }
     let Some(env) = base.env_of(namespace).map(str::to_owned) else {
-        return Routing::NotAdmitted {
-            taken_by: taken_by(base, namespace, env),
-        };
+        let taken_by = taken_by(base, namespace, env);
+        return (Routing::NotAdmitted { taken_by }, nothing);
     };
     match cluster
         .await_routes(&base.name, &env, copies, timeout)
         .await
     {
-        Ok((late, _)) if late.is_empty() => Routing::Routed { env },
-        Ok((services, status)) => Routing::Late {
-            env,
-            services,
-            errors: status.errors(),
-        },
-        Err(Unknown::NoRight(error)) => Routing::Unconfirmed {
-            env,
-            why: error.to_string(),
-        },
-        Err(Unknown::NoAnswer(error)) => Routing::Late {
-            env,
-            services: copies.to_vec(),
-            errors: vec![error.to_string()],
-        },
+        Ok(awaited) if awaited.late.is_empty() => (Routing::Routed { env }, awaited.refused),
+        Ok(awaited) => {
+            let late = Routing::Late {
+                env,
+                services: awaited.late.into_iter().collect(),
+                errors: awaited.errors,
+            };
+            (late, awaited.refused)
+        }
+        Err(Unknown::NoRight(error)) => {
+            let why = error.to_string();
+            (Routing::Unconfirmed { env, why }, nothing)
+        }
+        Err(Unknown::NoAnswer(error)) => {
+            let late = Routing::Late {
+                env,
+                services: copies.to_vec(),
+                errors: vec![error.to_string()],
+            };
+            (late, nothing)
+        }
     }
 }
 

@@ -21,6 +21,16 @@ pub struct Right {
 }
 
 impl Right {
+    /// The right to do this with any object of a kind, by group and plural name.
+    pub fn new(verb: &str, group: &str, resource: &str) -> Self {
+        Self {
+            verb: verb.to_owned(),
+            resource: resource.to_owned(),
+            group: group.to_owned(),
+            name: None,
+        }
+    }
+
     /// As errors name it: `list deployments.apps`.
     pub fn told(&self) -> String {
         let Self {

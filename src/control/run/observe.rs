@@ -18,10 +18,9 @@ use crate::cluster::Cluster;
 use crate::cluster::mirror::{Mirror, Mirrors, Select};
 use crate::control::ROUTER;
 use crate::control::decide::{Act, Backends, Observed, Router, State, Step, Template};
-use crate::control::routing::Routing;
 use crate::control::secrets::{Wishes, wishes};
-use crate::control::shadow::{self, Shadow};
-use crate::control::support::{Judgement, ROUTER_LABEL, Surroundings, judge};
+use crate::control::shadow;
+use crate::control::support::{Judgement, ROUTER_LABEL, Surroundings, judge_live};
 use crate::manifest::labels;
 use crate::router::admission::Admission;
 
@@ -149,6 +148,7 @@ impl Watched {
                 refusals,
                 routers,
                 template,
+                reserved: BTreeSet::new(),
             },
             routers: asked,
             problems: problems.iter().map(ToString::to_string).collect(),
@@ -275,15 +275,8 @@ fn judgements(
     let names: BTreeSet<&String> = overridden_by.keys().chain(shadows.keys()).collect();
     let judged = names.into_iter().filter_map(|name| {
         let service = services.get(name)?;
-        let live = Routing::of(service);
-        let shadow = shadows
-            .get(name)
-            .and_then(|shadow| Shadow::read(shadow).ok());
-        let owners = match shadow {
-            Some(shadow) => live.owners(&shadow.original, &shadow.listeners),
-            None => live,
-        };
-        Some((name.clone(), judge(service, &owners, around)))
+        let shadow = shadows.get(name).map(|shadow| &**shadow);
+        Some((name.clone(), judge_live(service, shadow, around)))
     });
     judged.collect()
 }

@@ -1,5 +1,6 @@
 //! The link between the cluster and one Envoy: watches → table → snapshot → discovery service.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::peers::peers;
 use super::saved;
 use super::serve::{Status, listen, serve};
 use super::state::Known;
+use super::switched::switched;
 use crate::cluster::Cluster;
 use crate::cluster::mirror::{Mirror, Mirrors, Select};
 use crate::error::{Error, Result};
@@ -209,7 +211,8 @@ async fn feed(base: &str, cluster: &Cluster, served: &mut Served, say: &(impl Fn
             }
         }
         let peers = peers(&sets.slices.objects());
-        served.tell(synced, troubles, peers);
+        let switched = switched(&sets.services.objects(), &sets.slices.objects(), &peers);
+        served.tell(synced, troubles, peers, switched);
         mirrors.changed().await;
     }
 }
@@ -252,14 +255,23 @@ impl Served {
         });
     }
 
-    fn tell(&self, synced: bool, mut troubles: Vec<String>, peers: Vec<super::peers::Peer>) {
+    fn tell(
+        &self,
+        synced: bool,
+        mut troubles: Vec<String>,
+        peers: Vec<super::peers::Peer>,
+        switched: BTreeSet<String>,
+    ) {
         troubles.extend(self.problems.iter().map(ToString::to_string));
         self.known_tx.send_if_modified(|known| {
-            let changed =
-                known.synced != synced || known.troubles != troubles || known.peers != peers;
+            let changed = known.synced != synced
+                || known.troubles != troubles
+                || known.peers != peers
+                || known.switched != switched;
             known.synced = synced;
             known.troubles = troubles;
             known.peers = peers;
+            known.switched = switched;
             changed
         });
     }

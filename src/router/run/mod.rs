@@ -20,6 +20,7 @@ mod serve;
 mod state;
 mod status;
 mod supervise;
+mod switched;
 
 pub use admin::Admin;
 pub use files::Files;

@@ -8,8 +8,8 @@
 //! | `/v1/requests` | the requests of the environment `env=`, of all routers: the last `tail=`, or those after `after=` |
 //! | `/v1/pod/traffic`, `/v1/pod/requests` | the same of this pod, for its peers |
 //!
-//! With `service=`, `env=` and `wait=` (seconds) the first two are kept until Envoy serves the service and leads the environment's
-//! requests to something ready; 504 with the state when the time is up. Requests are waited for in the same way.
+//! With `service=`, `env=` and `wait=` (seconds) the first two are kept until Envoy serves the service, and the environment's requests
+//! reach it and are led to something ready; 504 with the state when the time is up. Requests are waited for in the same way.
 
 mod query;
 mod requests;
