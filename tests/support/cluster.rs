@@ -107,6 +107,16 @@ impl Cluster {
         self.guard(name)
     }
 
+    /// Waits until a namespace that was deleted is gone.
+    pub async fn gone(&self, name: &str) {
+        let api = Api::<Namespace>::all(self.client.clone());
+        kube::runtime::wait::await_condition(api, name, |found: Option<&Namespace>| {
+            found.is_none()
+        })
+        .await
+        .unwrap();
+    }
+
     /// Sets a label of a namespace.
     pub async fn label_namespace(&self, name: &str, label: &str, value: &str) {
         let api = Api::<Namespace>::all(self.client.clone());

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Case, Change, Next, Pair, State, Step};
+use super::{Case, Change, Next, Pair, State, Step, managed};
+use crate::control::fields::given_back;
 use crate::control::patches::{self, restore_annotation};
 use crate::control::routing::Marks;
 
@@ -24,7 +25,11 @@ impl Case<'_> {
         match pair.marks {
             // It may select nothing: at once, and only then recorded.
             Marks::Some => {
-                let patch = patches::repair(service, &owners);
+                let fields = match pair.stained {
+                    true => given_back(managed(service), &shadow.managed_fields),
+                    false => managed(service).to_vec(),
+                };
+                let patch = patches::repair(service, &owners, &fields);
                 Next::step(state, Step::Patch(Change::Repair, patch))
             }
             // The routers answer, so there is time to record it first: without the annotation nothing else tells.
@@ -51,7 +56,8 @@ impl Case<'_> {
                 };
                 let recorded = super::Shadow {
                     // Who owned what before: the step that is left over gives it back.
-                    managed_fields: shadow.managed_fields.clone(),
+                    managed_fields: patches::read_fields(service)
+                        .unwrap_or_else(|| shadow.managed_fields.clone()),
                     stand_down: Some(told),
                     ..fresh
                 };
