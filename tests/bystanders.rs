@@ -83,7 +83,7 @@ async fn whoever_asks_without_a_header_notices_nothing() {
     events.roll().await;
     events.kill_all_but_envoy().await;
     events.owner(2).await;
-    events.kill_cli((!full).then_some(3)).await;
+    events.kill_cli((!full).then_some(2)).await;
     if full {
         events.drain(&world.node_of("dev-control").await).await;
         events.pause_api(20).await;

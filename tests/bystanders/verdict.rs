@@ -2,8 +2,9 @@
 
 use super::clients::{Failure, Group, Report, groups};
 
-/// After so long a silence Node closes a connection, in milliseconds, less what clocks differ by.
-const NODE_KEEPS: f64 = 4950.0;
+/// After 5 s of silence Node closes a connection. In milliseconds, less what a client may be late with reading the last answer on a
+/// busy machine.
+const NODE_KEEPS: f64 = 4750.0;
 
 /// What was counted.
 #[derive(Debug, Default)]
