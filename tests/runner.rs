@@ -17,6 +17,7 @@ mod kill;
 mod logs;
 mod overlay;
 mod overlay_rights;
+mod rehearse;
 mod remove;
 mod remove_foreign;
 mod render;

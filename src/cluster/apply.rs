@@ -3,6 +3,7 @@
 //! A kill at any moment leaves nothing that `dev down` cannot find: the namespace carries labels, then the inventory lists what is
 //! there and what will be, and only then is the first object written. The inventory shrinks when all is done.
 
+mod rehearse;
 mod write;
 
 use std::time::Duration;
@@ -12,15 +13,20 @@ use futures::StreamExt as _;
 
 use crate::cluster::remove::{self, Target};
 use crate::cluster::{Cluster, Resource, access};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::manifest::ObjectKey;
 use crate::plan::{
     Action, Change, Id, Inventory, Live, NamespaceState, NamespaceStep, Plan, Schedule,
     ServiceSteps, schedule,
 };
 
+pub use rehearse::rehearse;
+
 /// Requests in flight at once.
 const PARALLEL: usize = 16;
+
+/// The place in a file of a field of an object, by the keys that lead to it; of the whole object where there are none.
+pub type PlaceOf<'a> = dyn Fn(&Change, &[String]) -> Option<Place> + Sync + 'a;
 
 /// What an apply tells while it works.
 #[derive(Clone, Debug)]
@@ -53,6 +59,10 @@ pub trait Observer: Sync {
     fn progress(&self, progress: Progress<'_>);
     /// Returns when the service is ready. Called before the workloads of services that need it are applied, perhaps several times.
     async fn ready(&self, service: &str) -> Result<()>;
+    /// The place in a file of a field of an object, by the keys that lead to it.
+    fn place(&self, change: &Change, _field: &[String]) -> Option<Place> {
+        change.place.clone()
+    }
 }
 
 /// An observer that says nothing and waits for nothing.
@@ -127,6 +137,7 @@ pub async fn apply(
     }
     run.prepare_namespace().await?;
     run.record().await?;
+    run.rehearse_in_new_namespace().await?;
 
     for stage in &foundation {
         done.written += run.stage(stage).await?;
@@ -210,6 +221,21 @@ impl Run<'_> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// In a namespace that was not there, the server could judge the form of objects only.
+    async fn rehearse_in_new_namespace(&self) -> Result<()> {
+        if self.plan.namespace_step == NamespaceStep::Keep {
+            return Ok(());
+        }
+        let place = |change: &Change, field: &[String]| self.observer.place(change, field);
+        let refused = rehearse::refusals(self.cluster, self.plan, &place).await;
+        let errors = refused.into_iter().map(|(_, error)| error).collect();
+        let made = format!(
+            "the namespace {} was made, and nothing in it: run the command again, or `dev down`",
+            self.plan.namespace
+        );
+        all_of(errors).map_or(Ok(()), |error| Err(error.hint(made)))
     }
 
     /// Where nobody could tell whether the namespace is there, that right is what is missing.
@@ -321,15 +347,19 @@ impl Run<'_> {
             resource: &resource,
             key: &change.key,
             desired,
+            dry: false,
         };
-        match live {
-            Some(live) => object.update(uid(live)).await?,
+        let written = match live {
+            Some(live) => object.update(uid(live)).await,
             None => {
-                let recorded = self.plan.recorded.as_ref();
-                let recorded = recorded.is_some_and(|now| now.contains(&Id::from(&change.key)));
-                object.create(&self.plan.stamp, recorded).await?;
+                let recorded = was_recorded(self.plan, &change.key);
+                object.create(&self.plan.stamp, recorded).await
             }
-        }
+        };
+        written.map_err(|refused| {
+            let place = |change: &Change, field: &[String]| self.observer.place(change, field);
+            refused.at(change, refused.error.clone(), &place)
+        })?;
         if change.key.kind == "CustomResourceDefinition" {
             self.cluster
                 .forget_kinds(desired["spec"]["group"].as_str().unwrap_or_default());
@@ -372,6 +402,12 @@ impl Run<'_> {
                 .reason("UnknownKind")
             })
     }
+}
+
+/// Whether the inventory listed an object before this run.
+fn was_recorded(plan: &Plan, key: &ObjectKey) -> bool {
+    let recorded = plan.recorded.as_ref();
+    recorded.is_some_and(|recorded| recorded.contains(&Id::from(key)))
 }
 
 fn uid(live: &Live) -> &str {

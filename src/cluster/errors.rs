@@ -1,6 +1,7 @@
 //! PURE: what the API server, or the connection to it, says → an error that a person can act on, with a stable reason.
 
 mod connection;
+mod fields;
 mod status;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use kube::config::ExecConfig;
 
 use crate::error::Error;
 
+pub use fields::{FieldProblem, keys, problems};
 pub use status::{MissingRight, from_status, missing_right};
 
 /// What went wrong with a request. `attempt` completes "cannot …".

@@ -24,7 +24,7 @@ pub(crate) enum Mishap {
     LostAfter,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     objects: BTreeMap<String, Value>,
     version: u64,
@@ -94,12 +94,12 @@ impl Fake {
         let (parts, body) = request.into_parts();
         let body = body.collect_bytes().await?;
         let path = parts.uri.path().to_owned();
+        let dry = is_dry(&parts);
         let mishap = {
             let mut state = self.0.lock().unwrap();
-            let next = state
-                .mishaps
-                .iter()
-                .position(|(method, part, _)| *method == parts.method && path.contains(part));
+            let next = state.mishaps.iter().position(|(method, part, _)| {
+                *method == parts.method && path.contains(part) && !dry
+            });
             next.and_then(|index| state.mishaps.remove(index))
                 .map(|(_, _, mishap)| mishap)
         };
@@ -126,6 +126,11 @@ impl Fake {
             );
         }
         let mut state = self.0.lock().unwrap();
+        let dead = state.lives == Some(0);
+        if is_dry(parts) && !dead {
+            let body: Value = serde_json::from_slice(body).unwrap_or_default();
+            return Some(state.clone().apply(path, body));
+        }
         if parts.method != Method::GET {
             if let Some(lives) = &mut state.lives {
                 *lives = lives.checked_sub(1)?;
@@ -328,6 +333,12 @@ fn answer(value: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(text.into_bytes()));
     *response.status_mut() = http::StatusCode::from_u16(code.unwrap_or(200)).unwrap();
     response
+}
+
+/// A dry run changes nothing, and is no write.
+fn is_dry(parts: &http::request::Parts) -> bool {
+    let query = parts.uri.query().unwrap_or_default();
+    query.contains("dryRun=All")
 }
 
 fn lost() -> BoxError {

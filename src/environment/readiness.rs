@@ -1,6 +1,7 @@
 //! Waiting for services while others are still applied: each is waited for from the moment its objects are written.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -14,8 +15,9 @@ use crate::cluster::Cluster;
 use crate::cluster::apply::{self, Observer};
 use crate::cluster::health::{Health, ServiceObjects};
 use crate::cluster::wait::{WaitError, Watcher};
-use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::error::{Error, Place, Result};
+use crate::manifest;
+use crate::plan::{Change, Plan};
 use crate::ui::Ui;
 
 /// How long a look without waiting may take.
@@ -44,6 +46,8 @@ pub struct Readiness<'a> {
     progress: &'a Progress,
     wait: bool,
     began: Instant,
+    /// The folder that the places of manifests are relative to.
+    root: Option<&'a Path>,
     ui: &'a Ui,
 }
 
@@ -73,6 +77,7 @@ impl<'a> Readiness<'a> {
         scope: &Scope,
         plan: &Plan,
         options: &UpOptions,
+        root: Option<&'a Path>,
         ui: &'a Ui,
     ) -> Result<Self> {
         let began = Instant::now();
@@ -86,6 +91,7 @@ impl<'a> Readiness<'a> {
             progress: &shelf.progress,
             wait: options.wait,
             began,
+            root,
             ui,
         };
         for service in &scope.services {
@@ -186,6 +192,14 @@ impl Observer for Readiness<'_> {
             Progress::ServiceApplied(service) => self.step(service, Step::Applied),
             Progress::ServiceFailed(service) => self.step(service, Step::Failed),
         }
+    }
+
+    fn place(&self, change: &Change, field: &[String]) -> Option<Place> {
+        let object = change.place.as_ref()?;
+        Some(match self.root {
+            Some(root) => manifest::place_of(object, root, field),
+            None => object.clone(),
+        })
     }
 
     async fn ready(&self, service: &str) -> Result<()> {

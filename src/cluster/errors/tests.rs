@@ -200,7 +200,7 @@ const CASES: [(&str, Kind, &str, &str, &str); 35] = [
         "unknown-field",
         Kind::Failed,
         "Malformed",
-        ".dato: field not declared in schema",
+        "dato: field not declared in schema",
         "wrong name",
     ),
     (
