@@ -154,6 +154,13 @@ impl Error {
         Self::new(Kind::Interrupted, "interrupted")
     }
 
+    /// Makes it one of another kind, with another exit code.
+    #[must_use]
+    pub fn of_kind(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// Adds where in a file the error is.
     #[must_use]
     pub fn at(mut self, place: Place) -> Self {

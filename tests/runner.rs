@@ -23,6 +23,7 @@ mod overlay;
 mod overlay_rights;
 mod peers;
 mod readme;
+mod rehearse;
 mod remove;
 mod remove_foreign;
 mod render;
@@ -37,6 +38,7 @@ mod seen;
 mod sources;
 mod tunnel;
 mod up;
+mod up_and_down;
 mod wait;
 
 #[test]

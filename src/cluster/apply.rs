@@ -3,13 +3,16 @@
 //! A kill at any moment leaves nothing that `dev down` cannot find: the namespace carries labels, then the inventory lists what is
 //! there and what will be, and only then is the first object written. The inventory shrinks when all is done.
 
+mod confirm;
+mod observer;
+mod rehearse;
 mod write;
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::StreamExt as _;
 
+use crate::cluster::inventory::Missing;
 use crate::cluster::remove::{self, Target};
 use crate::cluster::{Cluster, Resource, access};
 use crate::error::{Error, Result};
@@ -19,53 +22,12 @@ use crate::plan::{
     ServiceSteps, schedule,
 };
 
+pub use confirm::confirm;
+pub use observer::{Observer, PlaceOf, Progress, Silent};
+pub use rehearse::rehearse;
+
 /// Requests in flight at once.
 const PARALLEL: usize = 16;
-
-/// What an apply tells while it works.
-#[derive(Clone, Debug)]
-pub enum Progress<'a> {
-    /// The namespace of an earlier environment is still going.
-    AwaitingNamespace(&'a str),
-    /// The namespace was made.
-    NamespaceCreated(&'a str),
-    /// An object was written.
-    Applied(&'a Change),
-    /// An object was deleted.
-    Deleted(&'a Change),
-    /// A service waits for the services that it needs.
-    AwaitingNeeds {
-        /// The service that waits.
-        service: &'a str,
-        /// What it waits for.
-        needs: &'a [String],
-    },
-    /// All objects of a service are written.
-    ServiceApplied(&'a str),
-    /// A service is not applied: something of it, or of what it needs, failed. Nobody will become ready by waiting for it.
-    ServiceFailed(&'a str),
-}
-
-/// What an apply needs from its caller.
-#[async_trait]
-pub trait Observer: Sync {
-    /// Something was done.
-    fn progress(&self, progress: Progress<'_>);
-    /// Returns when the service is ready. Called before the workloads of services that need it are applied, perhaps several times.
-    async fn ready(&self, service: &str) -> Result<()>;
-}
-
-/// An observer that says nothing and waits for nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-#[async_trait]
-impl Observer for Silent {
-    fn progress(&self, _progress: Progress<'_>) {}
-    async fn ready(&self, _service: &str) -> Result<()> {
-        Ok(())
-    }
-}
 
 /// How a plan is carried out.
 #[derive(Clone, Debug)]
@@ -127,10 +89,12 @@ pub async fn apply(
     }
     run.prepare_namespace().await?;
     run.record().await?;
+    run.rehearse_in_new_namespace().await?;
 
     for stage in &foundation {
         done.written += run.stage(stage).await?;
     }
+    observer.progress(Progress::FoundationApplied);
     let finished = futures::future::join_all(services.iter().map(|steps| run.service(steps))).await;
     let mut errors = Vec::new();
     for result in finished {
@@ -201,7 +165,13 @@ impl Run<'_> {
         let listed = |now: &Inventory| now.union(during);
         let recorded = self
             .cluster
-            .change_inventory(&self.plan.namespace, &self.plan.stamp, owner, &listed)
+            .change_inventory(
+                &self.plan.namespace,
+                &self.plan.stamp,
+                owner,
+                Missing::Make,
+                &listed,
+            )
             .await;
         match recorded {
             Ok(_) => Ok(()),
@@ -210,6 +180,21 @@ impl Run<'_> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// In a namespace that was not there, the server could judge the form of objects only.
+    async fn rehearse_in_new_namespace(&self) -> Result<()> {
+        if self.plan.namespace_step == NamespaceStep::Keep {
+            return Ok(());
+        }
+        let place = |change: &Change, field: &[String]| self.observer.place(change, field);
+        let refused = rehearse::refusals(self.cluster, self.plan, &place).await;
+        let errors = refused.into_iter().map(|(_, error)| error).collect();
+        let made = format!(
+            "the namespace {} was made, and nothing in it: run the command again, or `dev down`",
+            self.plan.namespace
+        );
+        all_of(errors).map_or(Ok(()), |error| Err(error.hint(made)))
     }
 
     /// Where nobody could tell whether the namespace is there, that right is what is missing.
@@ -242,7 +227,13 @@ impl Run<'_> {
             next
         };
         self.cluster
-            .change_inventory(&self.plan.namespace, &self.plan.stamp, None, &without)
+            .change_inventory(
+                &self.plan.namespace,
+                &self.plan.stamp,
+                None,
+                Missing::Fail,
+                &without,
+            )
             .await?;
         Ok(())
     }
@@ -321,15 +312,19 @@ impl Run<'_> {
             resource: &resource,
             key: &change.key,
             desired,
+            dry: false,
         };
-        match live {
-            Some(live) => object.update(uid(live)).await?,
+        let written = match live {
+            Some(live) => object.update(uid(live)).await,
             None => {
-                let recorded = self.plan.recorded.as_ref();
-                let recorded = recorded.is_some_and(|now| now.contains(&Id::from(&change.key)));
-                object.create(&self.plan.stamp, recorded).await?;
+                let recorded = was_recorded(self.plan, &change.key);
+                object.create(&self.plan.stamp, recorded).await
             }
-        }
+        };
+        written.map_err(|refused| {
+            let place = |change: &Change, field: &[String]| self.observer.place(change, field);
+            refused.at(change, refused.error.clone(), &place)
+        })?;
         if change.key.kind == "CustomResourceDefinition" {
             self.cluster
                 .forget_kinds(desired["spec"]["group"].as_str().unwrap_or_default());
@@ -372,6 +367,12 @@ impl Run<'_> {
                 .reason("UnknownKind")
             })
     }
+}
+
+/// Whether the inventory listed an object before this run.
+fn was_recorded(plan: &Plan, key: &ObjectKey) -> bool {
+    let recorded = plan.recorded.as_ref();
+    recorded.is_some_and(|recorded| recorded.contains(&Id::from(key)))
 }
 
 fn uid(live: &Live) -> &str {

@@ -1,6 +1,7 @@
 //! PURE: what the API server, or the connection to it, says → an error that a person can act on, with a stable reason.
 
 mod connection;
+mod fields;
 mod status;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use crate::error::Error;
 
 use super::address;
 
+pub use fields::{FieldProblem, keys, problems};
 pub use status::{MissingRight, from_status, missing_right};
 
 /// How requests get to the API server: the addresses, as they may be shown.

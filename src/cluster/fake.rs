@@ -24,7 +24,7 @@ pub(crate) enum Mishap {
     LostAfter,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     objects: BTreeMap<String, Value>,
     version: u64,
@@ -61,6 +61,11 @@ impl Fake {
         state.objects.insert(path.to_owned(), stored);
     }
 
+    /// Removes an object, as somebody else would.
+    pub(crate) fn remove(&self, path: &str) {
+        self.0.lock().unwrap().objects.remove(path);
+    }
+
     /// The next request of this method whose path contains this text goes wrong.
     pub(crate) fn next(&self, method: Method, part: &'static str, mishap: Mishap) {
         self.0
@@ -94,12 +99,12 @@ impl Fake {
         let (parts, body) = request.into_parts();
         let body = body.collect_bytes().await?;
         let path = parts.uri.path().to_owned();
+        let dry = is_dry(&parts);
         let mishap = {
             let mut state = self.0.lock().unwrap();
-            let next = state
-                .mishaps
-                .iter()
-                .position(|(method, part, _)| *method == parts.method && path.contains(part));
+            let next = state.mishaps.iter().position(|(method, part, _)| {
+                *method == parts.method && path.contains(part) && !dry
+            });
             next.and_then(|index| state.mishaps.remove(index))
                 .map(|(_, _, mishap)| mishap)
         };
@@ -126,6 +131,11 @@ impl Fake {
             );
         }
         let mut state = self.0.lock().unwrap();
+        let dead = state.lives == Some(0);
+        if is_dry(parts) && !dead {
+            let body: Value = serde_json::from_slice(body).unwrap_or_default();
+            return Some(state.clone().apply(path, body));
+        }
         if parts.method != Method::GET {
             if let Some(lives) = &mut state.lives {
                 *lives = lives.checked_sub(1)?;
@@ -286,6 +296,10 @@ impl State {
         if !wanted.is_null() && *wanted != now["metadata"]["uid"] {
             return status(409, "Conflict", "another UID");
         }
+        let wanted = &options["preconditions"]["resourceVersion"];
+        if !wanted.is_null() && *wanted != now["metadata"]["resourceVersion"] {
+            return status(409, "Conflict", "another version");
+        }
         self.objects.remove(path);
         let below = format!("{path}/");
         self.objects.retain(|key, _| {
@@ -328,6 +342,12 @@ fn answer(value: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(text.into_bytes()));
     *response.status_mut() = http::StatusCode::from_u16(code.unwrap_or(200)).unwrap();
     response
+}
+
+/// A dry run changes nothing, and is no write.
+fn is_dry(parts: &http::request::Parts) -> bool {
+    let query = parts.uri.query().unwrap_or_default();
+    query.contains("dryRun=All")
 }
 
 fn lost() -> BoxError {

@@ -269,6 +269,11 @@ async fn one(
     for key in &removed.kept {
         ui.note(format!("kept: {key} (dev/keep)"));
     }
+    for key in &removed.outside {
+        ui.note(format!(
+            "left: {key}, in no namespace: the inventory lists it, but dev did not make it"
+        ));
+    }
     if let NamespaceEnd::Kept(why) = &removed.namespace
         && removed.foreign.is_empty()
         && !how.keep_namespace

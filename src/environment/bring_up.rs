@@ -1,5 +1,6 @@
 //! Bringing an environment up: render, plan, images, apply, wait. The order of steps is here; each step is elsewhere.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -13,7 +14,8 @@ use crate::cluster::health::Health;
 use crate::cluster::url::Exposed;
 use crate::cluster::{Cluster, access, exposed, guard};
 use crate::error::Result;
-use crate::plan::{Action, Plan};
+use crate::manifest;
+use crate::plan::{Action, Change, Plan};
 use crate::project::label::label_from;
 use crate::settings::Settings;
 use crate::ui::Ui;
@@ -54,7 +56,16 @@ pub async fn preview(
     let wanted = wanted(settings, scope, cluster, &images, ui).await?;
     let plan = wanted.plan(scope, options)?;
     tell(&wanted, settings, scope, &plan, ui);
-    Ok(plan)
+    Ok(rehearsed(cluster, plan, settings.root()).await)
+}
+
+/// The plan with what the server says of it: nothing is written, and of an unchanged environment nothing is asked.
+async fn rehearsed(cluster: &Cluster, plan: Plan, root: &Path) -> Plan {
+    let place = |change: &Change, field: &[String]| {
+        let object = change.place.as_ref()?;
+        Some(manifest::place_of(object, root, field))
+    };
+    apply::rehearse(cluster, plan, &place).await
 }
 
 /// Makes what runs into what is desired, and waits until it is ready and, in an overlay, until requests reach it.
@@ -83,6 +94,8 @@ pub async fn bring_up(
         plan.counts()
     ));
     may_write(cluster, &plan).await?;
+    let plan = rehearsed(cluster, plan, settings.root()).await;
+    plan.check()?;
     let mut base = scope.overlay.clone();
     if let Some(base) = &mut base {
         admission::admit(base, scope, cluster, settings.basics.yes, ui).await?;
@@ -96,8 +109,10 @@ pub async fn bring_up(
         )
         .await?;
     let owner = label_from(&settings.user);
-    let healths = apply_and_wait(scope, cluster, &plan, options, owner, ui).await?;
+    let root = Some(settings.root());
+    let healths = apply_and_wait(scope, cluster, &plan, options, owner, root, ui).await?;
     cluster.forget_given(&plan).await?;
+    apply::confirm(cluster, &wanted.desired, &plan).await?;
     let exposed = exposed::read(&cluster.client, &scope.namespace).await?;
     let overlay = match &base {
         Some(base) => Some(look_at_routes(base, scope, &exposed, cluster, options, began).await),
@@ -170,17 +185,19 @@ pub fn will_run(plan: &Plan, reference: &str) -> bool {
         .any(|desired| names(desired, reference))
 }
 
-/// Carries the plan out and waits, both at once: a service is waited for as soon as it is applied.
+/// Carries the plan out and waits, both at once: a service is waited for as soon as it is applied. `root`: the folder that the
+/// places of manifests are relative to.
 pub async fn apply_and_wait(
     scope: &Scope,
     cluster: &Cluster,
     plan: &Plan,
     options: &UpOptions,
     owner: Option<String>,
+    root: Option<&Path>,
     ui: &Ui,
 ) -> Result<Vec<Health>> {
     let shelf = Shelf::new(scope, cluster, ui);
-    let readiness = Readiness::new(&shelf, scope, plan, options, ui)?;
+    let readiness = Readiness::new(&shelf, scope, plan, options, root, ui)?;
     let apply_options = ApplyOptions {
         timeout: options.timeout,
         owner,

@@ -1,6 +1,7 @@
 //! Waiting for services while others are still applied: each is waited for from the moment its objects are written.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -12,10 +13,11 @@ use super::report::{not_ready, service_objects};
 use super::{Scope, UpOptions};
 use crate::cluster::Cluster;
 use crate::cluster::apply::{self, Observer};
-use crate::cluster::health::{Health, ServiceObjects};
+use crate::cluster::health::{Health, ServiceObjects, Target};
 use crate::cluster::wait::{WaitError, Watcher};
-use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::error::{Error, Place, Result};
+use crate::manifest;
+use crate::plan::{Change, Plan};
 use crate::ui::Ui;
 
 /// How long a look without waiting may take.
@@ -29,6 +31,8 @@ type Ended = Result<Health, WaitError>;
 enum Step {
     /// Not all of them are written.
     Open,
+    /// The same, and they will be when what all services stand on is.
+    Foundation,
     /// All of them are written.
     Applied,
     /// They will not all be written.
@@ -44,6 +48,8 @@ pub struct Readiness<'a> {
     progress: &'a Progress,
     wait: bool,
     began: Instant,
+    /// The folder that the places of manifests are relative to.
+    root: Option<&'a Path>,
     ui: &'a Ui,
 }
 
@@ -73,6 +79,7 @@ impl<'a> Readiness<'a> {
         scope: &Scope,
         plan: &Plan,
         options: &UpOptions,
+        root: Option<&'a Path>,
         ui: &'a Ui,
     ) -> Result<Self> {
         let began = Instant::now();
@@ -86,14 +93,20 @@ impl<'a> Readiness<'a> {
             progress: &shelf.progress,
             wait: options.wait,
             began,
+            root,
             ui,
         };
         for service in &scope.services {
             let objects = objects_of(service, plan);
             readiness.objects.push(objects.clone());
-            // Without a workload to apply, what runs is what is looked at.
-            let at_once = !steps.services.iter().any(|steps| steps.service == *service);
-            let (tx, mut rx) = watch::channel(if at_once { Step::Applied } else { Step::Open });
+            let has_steps = steps.services.iter().any(|steps| steps.service == *service);
+            let step = match (has_steps, plan.is_empty()) {
+                (true, _) => Step::Open,
+                // Without a workload to apply, what runs is what is looked at.
+                (false, true) => Step::Applied,
+                (false, false) => Step::Foundation,
+            };
+            let (tx, mut rx) = watch::channel(step);
             let (watcher, progress) = (&shelf.watcher, &shelf.progress);
             let wait = async move {
                 // The sender lives as long as the waits. What failed is never waited for: the apply ends with its error.
@@ -183,9 +196,24 @@ impl Observer for Readiness<'_> {
                 self.progress
                     .state(service, &format!("waits for {}", needs.join(", ")));
             }
+            Progress::FoundationApplied => {
+                for tx in self.steps.values() {
+                    if *tx.borrow() == Step::Foundation {
+                        tx.send_replace(Step::Applied);
+                    }
+                }
+            }
             Progress::ServiceApplied(service) => self.step(service, Step::Applied),
             Progress::ServiceFailed(service) => self.step(service, Step::Failed),
         }
+    }
+
+    fn place(&self, change: &Change, field: &[String]) -> Option<Place> {
+        let object = change.place.as_ref()?;
+        Some(match self.root {
+            Some(root) => manifest::place_of(object, root, field),
+            None => object.clone(),
+        })
     }
 
     async fn ready(&self, service: &str) -> Result<()> {
@@ -214,8 +242,12 @@ fn objects_of(service: &str, plan: &Plan) -> ServiceObjects {
     let changes = plan.changes.iter();
     let stay = changes.filter(|change| change.service == service && change.desired.is_some());
     let mut objects = service_objects(stay.map(|change| (service, &change.key)));
-    objects.pop().unwrap_or_else(|| ServiceObjects {
+    let objects = objects.pop().unwrap_or_else(|| ServiceObjects {
         service: service.to_owned(),
         workloads: Vec::new(),
-    })
+    });
+    ServiceObjects {
+        workloads: objects.workloads.into_iter().map(Target::applied).collect(),
+        ..objects
+    }
 }

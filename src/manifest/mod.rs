@@ -25,5 +25,5 @@ pub use load::*;
 pub use note::*;
 pub use object::*;
 pub use template::{Context, Git};
-pub use text::at_the_name;
+pub use text::{at_the_name, place_of};
 pub use uses::Uses;

@@ -114,6 +114,20 @@ pub fn at_the_name(error: Error, root: &Path) -> Error {
     }
 }
 
+/// The place of a field of an object that begins at this place, as far as the text of the file still says where that is: what a
+/// template wrote, or was added later, is told by what it is in.
+pub fn place_of(object: &Place, root: &Path, keys: &[String]) -> Place {
+    let Some(line) = object.line.filter(|_| !keys.is_empty()) else {
+        return object.clone();
+    };
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let text = read(&object.file, root).unwrap_or_default();
+    match yaml::locate(&text, line, &keys) {
+        Some((line, column)) => Place::at(&object.file, line, column),
+        None => object.clone(),
+    }
+}
+
 /// An error about a rendered text whose lines are not those of the file names the file, and says what the line means.
 fn relocate(error: Error, file: &Path, lines: Lines) -> Error {
     let line = error.place().and_then(|place| place.line);

@@ -85,6 +85,7 @@ pub fn plan(desired: &Desired, observed: &Observed, options: &PlanOptions) -> Re
         changes.push(Change {
             key: prepared.key,
             service: prepared.service,
+            place: manifest.origin.place.clone(),
             action,
             desired: Some(prepared.value),
             live: live.cloned(),
@@ -120,6 +121,7 @@ pub fn plan(desired: &Desired, observed: &Observed, options: &PlanOptions) -> Re
         changes.push(Change {
             key: entry.key.clone(),
             service: entry.service.clone(),
+            place: None,
             action: Action::Delete,
             desired: None,
             live: Some(live.clone()),

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::manifest::labels::Stamp;
 use crate::manifest::{Manifest, ObjectKey};
 use crate::plan::compare::FieldChange;
@@ -154,6 +154,8 @@ pub struct Change {
     pub key: ObjectKey,
     /// The service it belongs to.
     pub service: String,
+    /// Where its manifest is; `None` where it comes from no file, and for deletions.
+    pub place: Option<Place>,
     /// What is done.
     pub action: Action,
     /// What will be sent; `None` for deletions.
@@ -249,7 +251,13 @@ impl Plan {
         };
         Err(blocked.fold(first.clone(), |error, other| {
             let known: Vec<String> = error.hints().to_vec();
-            let error = error.cause(format!("also: {other}"));
+            let text = other
+                .causes()
+                .iter()
+                .fold(format!("also: {other}"), |text, cause| {
+                    format!("{text}: {cause}")
+                });
+            let error = error.cause(text);
             other
                 .hints()
                 .iter()

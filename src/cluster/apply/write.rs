@@ -8,13 +8,13 @@ use http::Request;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::observe;
+use super::PlaceOf;
 use crate::cluster::request::Failure;
-use crate::cluster::{Cluster, Resource};
+use crate::cluster::{Cluster, Resource, errors, observe};
 use crate::error::{Error, Result};
 use crate::manifest::ObjectKey;
 use crate::manifest::labels::{self, Stamp};
-use crate::plan::refusal;
+use crate::plan::{Change, refusal};
 
 /// A version that no object has: the store begins at 1, and its first write is 2. An apply that names it makes an object or is
 /// refused.
@@ -43,6 +43,33 @@ pub(super) struct Object<'a> {
     pub(super) resource: &'a Resource,
     pub(super) key: &'a ObjectKey,
     pub(super) desired: &'a Value,
+    /// Only to hear what the server says of it.
+    pub(super) dry: bool,
+}
+
+/// Why an object was not written.
+pub(super) struct Refused {
+    pub(super) error: Error,
+    /// The first field that the server names.
+    field: Option<String>,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self { error, field: None }
+    }
+}
+
+impl Refused {
+    /// An error about it, with the place in a file that the change or the field comes from.
+    pub(super) fn at(&self, change: &Change, error: Error, place: &PlaceOf<'_>) -> Error {
+        let field = self.field.as_deref().unwrap_or_default();
+        let keys = errors::keys(field, change.desired.as_ref().unwrap_or(&Value::Null));
+        match place(change, &keys) {
+            Some(place) => error.at(place),
+            None => error,
+        }
+    }
 }
 
 impl Object<'_> {
@@ -51,7 +78,7 @@ impl Object<'_> {
     ///
     /// # Errors
     /// `NotMadeByDev`, `OwnedByAnotherEnvironment` where somebody else made one meanwhile.
-    pub(super) async fn create(&self, stamp: &Stamp, recorded: bool) -> Result<()> {
+    pub(super) async fn create(&self, stamp: &Stamp, recorded: bool) -> Result<(), Refused> {
         for _ in 0..TRIES {
             let refused = match self.send_new().await {
                 Ok(_) => return Ok(()),
@@ -70,7 +97,7 @@ impl Object<'_> {
                 return Err(self.explain(&refused));
             };
             return match refusal(self.key, &live, stamp, recorded) {
-                Some(error) => Err(error.cause("it was made while this command ran")),
+                Some(error) => Err(error.cause("it was made while this command ran").into()),
                 None => self.update(super::uid(&live)).await,
             };
         }
@@ -78,14 +105,15 @@ impl Object<'_> {
             "cannot {self}: others make and delete it all the time"
         ))
         .reason("Conflict")
-        .hint("is another dev, or a controller, at work on the same objects?"))
+        .hint("is another dev, or a controller, at work on the same objects?")
+        .into())
     }
 
     /// Changes the object with this uid, and no other that has its name by now.
     ///
     /// # Errors
     /// `RemovedMeanwhile` where it is gone; `FieldConflict` where another manager owns a field.
-    pub(super) async fn update(&self, uid: &str) -> Result<()> {
+    pub(super) async fn update(&self, uid: &str) -> Result<(), Refused> {
         let Err(failure) = self.send(Expected::This(uid)).await else {
             return Ok(());
         };
@@ -127,9 +155,10 @@ impl Object<'_> {
             Expected::This(uid) => body["metadata"]["uid"] = Value::from(uid),
         }
         let path = format!(
-            "{}?fieldManager={}&force=false&fieldValidation=Strict",
+            "{}?fieldManager={}&force=false&fieldValidation=Strict{}",
             self.path(),
-            labels::MANAGER
+            labels::MANAGER,
+            if self.dry { "&dryRun=All" } else { "" }
         );
         let request = Request::patch(path)
             .header(http::header::CONTENT_TYPE, "application/apply-patch+yaml")
@@ -152,25 +181,37 @@ impl Object<'_> {
             .object(self.key.namespace.as_deref(), &self.key.name)
     }
 
-    fn explain(&self, failure: &Failure) -> Error {
-        self.cluster.explain_failure(&self.to_string(), failure)
+    fn explain(&self, failure: &Failure) -> Refused {
+        let problems = match failure {
+            Failure::Kube(kube::Error::Api(status)) => errors::problems(status),
+            Failure::Kube(_) | Failure::Late => Vec::new(),
+        };
+        Refused {
+            error: self.cluster.explain_failure(&self.to_string(), failure),
+            field: problems
+                .into_iter()
+                .map(|one| one.path)
+                .find(|path| !path.is_empty()),
+        }
     }
 
-    fn unseen(&self, refused: &Failure) -> Error {
+    fn unseen(&self, refused: &Failure) -> Refused {
         Error::failed(format!(
             "cannot {self}: it was made meanwhile, and you may not see by whom"
         ))
         .reason("AlreadyExists")
-        .cause(self.explain(refused).to_string())
+        .cause(self.explain(refused).error.to_string())
         .hint("run the command again, or delete it")
+        .into()
     }
 
-    fn removed(&self, how: &str) -> Error {
+    fn removed(&self, how: &str) -> Refused {
         Error::failed(format!(
             "cannot {self}: it was {how} while this command ran"
         ))
         .reason("RemovedMeanwhile")
         .hint("is `dev down`, or somebody else, at work on this environment? Run the command again")
+        .into()
     }
 }
 

@@ -3,6 +3,7 @@
 use kube::core::Status;
 use kube::core::response::StatusCause;
 
+use crate::cluster::errors::fields;
 use crate::error::{Error, Kind};
 
 /// What the server refused, by code, reason and message. One arm for each case that a person can do something different about.
@@ -168,7 +169,11 @@ fn classify(status: &Status) -> Refusal {
         413 => Refusal::TooLarge,
         429 | 502..=504 => Refusal::Busy,
         // What does not fit the schema is no fault of the server, but it says so.
-        500 if has("failed to create typed patch object") => Refusal::Malformed,
+        500 if has("failed to create typed patch object")
+            || has("unable to convert unstructured object") =>
+        {
+            Refusal::Malformed
+        }
         500 if has("etcdserver: request is too large") => Refusal::TooLarge,
         500.. => Refusal::Internal,
         _ => Refusal::Other,
@@ -191,22 +196,15 @@ fn names_namespace(status: &Status) -> bool {
 
 /// Adds what the server says about single fields.
 fn with_fields(error: Error, status: &Status) -> Error {
-    let causes = causes(status);
-    if causes.is_empty() {
-        return error.cause(status.message.trim());
-    }
-    causes.iter().fold(error, |error, cause| {
-        if cause.field.is_empty() {
-            error.cause(first_line(&cause.message))
-        } else {
-            error.cause(format!("{}: {}", cause.field, first_line(&cause.message)))
-        }
-    })
-}
-
-/// The server adds whole objects to some messages, in further lines.
-fn first_line(message: &str) -> &str {
-    message.trim().lines().next().unwrap_or_default()
+    fields::problems(status)
+        .into_iter()
+        .fold(error, |error, one| {
+            if one.path.is_empty() {
+                error.cause(one.problem)
+            } else {
+                error.cause(format!("{}: {}", one.path, one.problem))
+            }
+        })
 }
 
 /// A right that somebody has not. Completes "cannot …: USER has not the right to …".

@@ -13,7 +13,7 @@ fn recorded() -> BTreeMap<String, Status> {
 }
 
 /// Case, kind, reason, a part of the message or the causes, a part of the hints.
-const CASES: [(&str, Kind, &str, &str, &str); 35] = [
+const CASES: [(&str, Kind, &str, &str, &str); 36] = [
     (
         "unauthenticated",
         Kind::Cluster,
@@ -200,14 +200,21 @@ const CASES: [(&str, Kind, &str, &str, &str); 35] = [
         "unknown-field",
         Kind::Failed,
         "Malformed",
-        ".dato: field not declared in schema",
+        "dato: field not declared in schema",
         "wrong name",
     ),
     (
         "wrong-type",
         Kind::Failed,
         "Malformed",
-        ".spec.replicas: expected numeric",
+        "spec.replicas: expected numeric",
+        "wrong type",
+    ),
+    (
+        "wrong-value",
+        Kind::Failed,
+        "Malformed",
+        "illegal base64 data at input byte 5",
         "wrong type",
     ),
     (

@@ -1,7 +1,8 @@
 //! What `dev down` would do, without doing it.
 
 use super::classify::Class;
-use super::{NamespaceEnd, Removed, Whole, holds, look_around, stays};
+use super::end::{holds, stays};
+use super::{NamespaceEnd, Removed, Whole, look_around};
 use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::manifest::labels::{self, Stamp};
@@ -38,7 +39,7 @@ pub async fn foresee(
             Class::Owned if key.kind == "ConfigMap" && key.name == record => {}
             Class::Owned => report.removed.push(key),
             Class::Kept => report.kept.push(key),
-            Class::Foreign => report.foreign.push(key),
+            Class::Foreign => report.leave(key),
             Class::Dependent | Class::Ambient => {}
         }
     }

@@ -128,7 +128,7 @@ impl Install {
             wait: !self.no_wait,
             timeout: context.basics.timeout,
         };
-        let healths = apply_and_wait(&scope(base), &cluster, &plan, &up, None, ui).await?;
+        let healths = apply_and_wait(&scope(base), &cluster, &plan, &up, None, None, ui).await?;
         if found.is_leaving() {
             routers::set_uninstall(&cluster, base, false).await?;
         }

@@ -25,6 +25,7 @@ fn plan_of(action: Action, desired: Value, live: Option<Value>) -> Plan {
                 name: "x".into(),
             },
             service: "web".into(),
+            place: None,
             action,
             live: live.map(|value| Live {
                 value,

@@ -12,6 +12,7 @@ fn change(api_version: &str, kind: &str, name: &str, service: &str, action: Acti
             name: name.into(),
         },
         service: service.into(),
+        place: None,
         action,
         desired: Some(json!({})),
         live: None,
