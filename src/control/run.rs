@@ -124,7 +124,9 @@ impl Loop {
             status::publish(&self.report_tx, self.report(None, &Decision::default()));
             return latest;
         }
-        let observed = self.watched.observe(&self.around.now(), &self.acks);
+        let observed =
+            self.watched
+                .observe(&self.around.now(), &self.acks, self.pending.reserved());
         let time = Timestamp::now();
         let decision = decide(&observed.observed, &self.options.periods, time);
         self.acks.want(&decision.awaited, &observed.routers);
@@ -150,7 +152,7 @@ impl Loop {
     }
 
     fn begin(&mut self, act: &Act, observed: &observe::View) {
-        self.pending.began(&act.service);
+        self.pending.began(&act.service, &act.step);
         let work = carry_out::carry_out(
             self.cluster.clone(),
             &self.options.base,

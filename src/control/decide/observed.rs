@@ -7,8 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Service;
 use serde::{Deserialize, Serialize};
 
-use crate::control::listeners::{Listeners, mentioned};
-use crate::control::shadow::Shadow;
+use crate::control::listeners::Listeners;
 
 /// Everything that a decision depends on. Only to be made when all of it was read at least once.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +16,8 @@ pub struct Observed {
     pub services: BTreeMap<String, Arc<Service>>,
     /// The shadows, by the name of the Service that they stand for.
     pub shadows: BTreeMap<String, Arc<Service>>,
+    /// Ports of the routers that shadows have which are being written, by the Service: nobody has seen them yet.
+    pub reserved: BTreeMap<String, BTreeSet<u16>>,
     /// The pods behind Services, by the name of the Service (shadows too).
     pub backends: BTreeMap<String, Backends>,
     /// Services that an admitted environment overrides.
@@ -81,19 +82,6 @@ pub struct AckedPort {
 }
 
 impl Observed {
-    /// Ports of the routers that new Services cannot have.
-    pub(super) fn taken_ports(&self) -> BTreeSet<u16> {
-        let shadows = self
-            .shadows
-            .values()
-            .filter_map(|shadow| Shadow::read(shadow).ok());
-        let services = self.services.values().map(|service| &**service);
-        shadows
-            .flat_map(|shadow| shadow.listeners.into_values())
-            .chain(mentioned(services))
-            .collect()
-    }
-
     /// The addresses behind a Service.
     pub(super) fn backends(&self, name: &str) -> Backends {
         self.backends.get(name).cloned().unwrap_or_default()

@@ -206,6 +206,45 @@ fn several_services_get_listeners_of_their_own_and_one_roll_of_the_routers() {
 }
 
 #[test]
+fn a_port_of_a_shadow_that_is_being_made_is_nobody_elses() {
+    let mut world = observed();
+    world
+        .services
+        .insert("b".to_owned(), service("b", &json!({"app": "b"})));
+    // The second was wanted first: its shadow is on its way.
+    let reserved = BTreeSet::from([20_000]);
+    world.reserved = BTreeMap::from([("b".to_owned(), reserved)]);
+    let world = with_shadow(world);
+    let shadow = Shadow::read(&world.shadows["a"]).unwrap();
+    assert_eq!(shadow.listeners["80/TCP"], 20_001);
+}
+
+#[test]
+fn of_two_with_the_same_port_the_one_that_may_be_routed_has_it() {
+    let mut world = observed();
+    world
+        .services
+        .insert("b".to_owned(), service("b", &json!({"app": "b"})));
+    world.wanted.insert("b".to_owned());
+    let decision = next(&world);
+    for (act, switching) in decision.acts.into_iter().zip([false, true]) {
+        let Step::CreateShadow(mut shadow) = act.step else {
+            panic!();
+        };
+        shadow.listeners.insert("80/TCP".to_owned(), 20_000);
+        shadow.progress.switching = switching;
+        let object = serde_json::from_value(shadow.object()).unwrap();
+        world.shadows.insert(act.service, Arc::new(object));
+    }
+    let acts = next(&world).acts;
+    let parted = acts.iter().find_map(|act| match &act.step {
+        Step::UpdateShadow(shadow) => Some((act.service.as_str(), shadow.listeners["80/TCP"])),
+        _ => None,
+    });
+    assert_eq!(parted, Some(("a", 20_001)));
+}
+
+#[test]
 fn a_shadow_goes_when_it_is_not_needed_any_more_and_drained() {
     let mut world = with_shadow(observed());
     world.wanted.clear();

@@ -110,7 +110,12 @@ impl Watched {
         self.own.on_top_of(seen.collect())
     }
 
-    pub(super) fn observe(&mut self, around: &Known, acks: &Acks) -> View {
+    pub(super) fn observe(
+        &mut self,
+        around: &Known,
+        acks: &Acks,
+        reserved: BTreeMap<String, BTreeSet<u16>>,
+    ) -> View {
         let mut services = BTreeMap::new();
         let mut shadows = BTreeMap::new();
         for (name, service) in self.all_services() {
@@ -147,6 +152,7 @@ impl Watched {
             observed: Observed {
                 services,
                 shadows,
+                reserved,
                 backends: backends(self.slices.objects().values()),
                 wanted: overridden_by.keys().cloned().collect(),
                 admitted,

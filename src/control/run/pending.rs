@@ -1,10 +1,11 @@
 //! Which Services have a write on its way, or must wait after one that failed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::control::decide::Step;
 use crate::error::Error;
 
 /// After an outdated write: by then the watch has usually told what changed.
@@ -24,6 +25,8 @@ struct Entry {
     /// Writes without success in a row.
     tries: u32,
     failure: Option<String>,
+    /// Ports of the routers that the write gives to the Service.
+    listeners: BTreeSet<u16>,
 }
 
 impl Pending {
@@ -39,8 +42,20 @@ impl Pending {
         }
     }
 
-    pub(super) fn began(&mut self, service: &str) {
-        self.0.entry(service.to_owned()).or_default().running = true;
+    pub(super) fn began(&mut self, service: &str, step: &Step) {
+        let entry = self.0.entry(service.to_owned()).or_default();
+        entry.running = true;
+        if let Step::CreateShadow(shadow) | Step::UpdateShadow(shadow) = step {
+            entry.listeners.extend(shadow.listeners.values());
+        }
+    }
+
+    /// Ports of the routers that were given away by writes which are on their way, or may have been done, by Service.
+    pub(super) fn reserved(&self) -> BTreeMap<String, BTreeSet<u16>> {
+        let entries = self.0.iter();
+        entries
+            .map(|(service, entry)| (service.clone(), entry.listeners.clone()))
+            .collect()
     }
 
     pub(super) fn succeeded(&mut self, service: &str) {
@@ -84,7 +99,7 @@ mod tests {
         let mut pending = Pending::default();
         let mut now = Instant::now();
         assert_eq!(pending.may_begin("a", now), Ok(()));
-        pending.began("a");
+        pending.began("a", &Step::DeleteShadow);
         assert_eq!(pending.may_begin("a", now), Err(None));
         assert_eq!(pending.may_begin("b", now), Ok(()));
         let mut pauses = Vec::new();

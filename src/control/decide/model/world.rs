@@ -249,6 +249,7 @@ impl World {
         Observed {
             services: some(&self.seen.0),
             shadows: some(&self.seen.1),
+            reserved: BTreeMap::new(),
             backends: BTreeMap::from([
                 (NAME.to_owned(), backends(&self.service)),
                 (shadow::name(NAME), backends(&self.shadow)),
