@@ -1,6 +1,6 @@
 //! The whole way of a request, and of everything that makes it: installation, environment, insertion, removal, end.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::app::unique;
 use crate::support::load::{Load, Plan};
@@ -97,6 +97,26 @@ async fn a_request_that_names_an_environment_reaches_its_copy_and_all_others_the
     let states: Vec<&Value> = services.iter().map(|one| &one["state"]).collect();
     assert_eq!(states, ["base", "routed"], "{status}");
     assert_eq!(services[1]["environments"]["ann"], 1, "{status}");
+
+    // A Service with a label in its selector that the routers do not carry: they are rolled, and go on answering.
+    let mut carts = restricted_service("carts", "carts of the base");
+    let labels = json!({"app": "carts", "tier": "back"});
+    carts[0]["spec"]["selector"]["matchLabels"] = labels.clone();
+    carts[0]["spec"]["template"]["metadata"]["labels"] = labels.clone();
+    carts[1]["spec"]["selector"] = labels;
+    routers.cluster.put(&base, &carts).await;
+    let copy = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "carts", "labels": {"dev/base": base}},
+        "spec": {"selector": {"app": "reviews"}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}});
+    let env = format!("{base}-ann");
+    routers.cluster.put(&env, std::slice::from_ref(&copy)).await;
+    routers.settled("carts", true).await;
+    let address = routers.address(&base, "carts").await;
+    until(address, NAMES_ANN[0], "reviews of ann").await;
+    until(address, "", "carts of the base").await;
+    routers.cluster.delete(&env, &copy).await;
+    for object in &carts {
+        routers.cluster.delete(&base, object).await;
+    }
 
     // Its owner writes what was there before, as every deployment of an unchanged base does.
     routers.cluster.put(&base, &objects).await;

@@ -286,7 +286,11 @@ impl Routers {
         let waited = await_condition(api.clone(), name, so);
         if tokio::time::timeout(LONGEST, waited).await.is_err() {
             let found = api.get_opt(name).await.unwrap();
-            panic!("{name} of {} does not come to it: {found:#?}", self.base);
+            let status = self.dev_as(None, &["router", "status"]).await.stdout;
+            panic!(
+                "{name} of {} does not come to it: {found:#?}\n{status}",
+                self.base
+            );
         }
     }
 

@@ -1,14 +1,13 @@
 //! A Service that somebody else wrote to while it was routed: its owner's state stands, and it is left alone from then on.
 
-use std::collections::BTreeSet;
-
+use super::ports::Ports;
 use super::{Case, Change, Next, Pair, State, Step, managed};
 use crate::control::fields::given_back;
 use crate::control::patches::{self, restore_annotation};
 use crate::control::routing::Marks;
 
 impl Case<'_> {
-    pub(super) fn foreign(&self, pair: &Pair<'_>, taken: &BTreeSet<u16>) -> Next {
+    pub(super) fn foreign(&self, pair: &Pair<'_>, ports: &Ports) -> Next {
         let Pair {
             service, shadow, ..
         } = *pair;
@@ -50,7 +49,7 @@ impl Case<'_> {
                     return Next::step(state, Step::Patch(Change::Unmark, patch));
                 }
                 // The shadow follows the owner, for connections that still go through the routers.
-                let fresh = match self.fresh(service, Some(shadow), taken) {
+                let fresh = match self.fresh(service, Some(shadow), ports) {
                     Ok(fresh) => fresh,
                     Err(reason) => return Next::rest(State::Refused { reason }),
                 };

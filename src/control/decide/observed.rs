@@ -7,9 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Service;
 use serde::{Deserialize, Serialize};
 
-use crate::control::listeners::{Listeners, mentioned};
-use crate::control::patches::restore_annotation;
-use crate::control::shadow::Shadow;
+use crate::control::listeners::Listeners;
 
 /// Everything that a decision depends on. Only to be made when all of it was read at least once.
 #[derive(Clone, Debug, Default)]
@@ -84,51 +82,6 @@ pub struct AckedPort {
 }
 
 impl Observed {
-    /// Ports of the routers that new Services cannot have.
-    pub(super) fn taken_ports(&self) -> BTreeSet<u16> {
-        let shadows = self
-            .shadows
-            .values()
-            .filter_map(|shadow| Shadow::read(shadow).ok());
-        let services = self.services.values().map(|service| &**service);
-        shadows
-            .flat_map(|shadow| shadow.listeners.into_values())
-            .chain(mentioned(services))
-            .chain(self.reserved.iter().copied())
-            .collect()
-    }
-
-    /// Ports in the shadow of a Service that are another's: two writers at once, of which one no longer led, may give one port twice, and
-    /// the routers listen for the first only. It stays with the Service that requests may be on their way for, else with the
-    /// first by name.
-    pub(super) fn lost_ports(&self, name: &str) -> BTreeSet<u16> {
-        let precedence = |name: &str, shadow: &Shadow| {
-            let progress = &shadow.progress;
-            let annotated = self.services.get(name);
-            let annotated = annotated.is_some_and(|service| restore_annotation(service).is_some());
-            let further = progress.routed || progress.switching || annotated;
-            (!further, name.to_owned())
-        };
-        let read = |name: &str| Shadow::read(self.shadows.get(name)?).ok();
-        let Some(own) = read(name) else {
-            return BTreeSet::new();
-        };
-        let mine = precedence(name, &own);
-        if !mine.0 {
-            return BTreeSet::new();
-        }
-        let others = self.shadows.keys().filter(|other| *other != name);
-        let before = others
-            .filter_map(|other| Some((other, read(other)?)))
-            .filter(|(other, shadow)| precedence(other, shadow) < mine);
-        let theirs = before.flat_map(|(_, shadow)| shadow.listeners.into_values());
-        let theirs: BTreeSet<u16> = theirs.collect();
-        own.listeners
-            .into_values()
-            .filter(|port| theirs.contains(port))
-            .collect()
-    }
-
     /// The addresses behind a Service.
     pub(super) fn backends(&self, name: &str) -> Backends {
         self.backends.get(name).cloned().unwrap_or_default()
