@@ -16,6 +16,7 @@ pub mod plan;
 pub mod project;
 pub mod router;
 pub mod settings;
+pub mod tunnel;
 pub mod ui;
 
 #[cfg(test)]

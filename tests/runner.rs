@@ -11,6 +11,7 @@ mod at_once;
 mod bad_input;
 mod base;
 mod bookshop;
+mod bystanders;
 mod cli;
 mod control;
 mod faults;
@@ -28,7 +29,10 @@ mod router_envoy;
 mod router_install;
 mod router_pod;
 mod same_namespace;
+mod secrets;
+mod seen;
 mod sources;
+mod tunnel;
 mod up;
 mod wait;
 

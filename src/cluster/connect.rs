@@ -31,6 +31,8 @@ pub struct ConnectOptions {
     pub context: Option<String>,
     /// The kubeconfig; `None`: `$KUBECONFIG`, `~/.kube/config`, then the service account of the pod this runs in.
     pub kubeconfig: Option<PathBuf>,
+    /// In whose name requests are made; `None`: whoever the kubeconfig says.
+    pub impersonate: Option<String>,
 }
 
 /// A cluster that requests can be sent to. Clones share connections.
@@ -81,7 +83,11 @@ impl Cluster {
             }
             None => return Err(kubeconfig::missing(&paths)),
         };
-        Self::from_config(loaded.config, loaded.context)
+        let mut config = loaded.config;
+        if let Some(user) = &options.impersonate {
+            config.auth_info.impersonate = Some(user.clone());
+        }
+        Self::from_config(config, loaded.context)
     }
 
     /// A connection with this configuration; `context` is how people call the cluster.

@@ -136,6 +136,28 @@ pub fn status_right(base: &str) -> Right {
     Right::core("get", "services/proxy", base).named(&format!("{ROUTER}:{PORT}"))
 }
 
+/// The path of a question to the routers, by way of the API server.
+pub(super) fn proxied(base: &str, question: &str) -> String {
+    format!("/api/v1/namespaces/{base}/services/{ROUTER}:{PORT}/proxy/v1/{question}")
+}
+
+impl From<Unknown> for Error {
+    fn from(unknown: Unknown) -> Self {
+        match unknown {
+            Unknown::NoRight(error) | Unknown::NoAnswer(error) => error,
+        }
+    }
+}
+
+impl Unknown {
+    /// Why.
+    pub fn error(&self) -> &Error {
+        match self {
+            Self::NoRight(error) | Self::NoAnswer(error) => error,
+        }
+    }
+}
+
 impl Cluster {
     /// The state of a base's routers. `hang`: they may keep the answer until this service and environment are led.
     pub async fn router_status(
@@ -146,8 +168,7 @@ impl Cluster {
         let wait = hang.map_or(String::new(), |(service, env)| {
             format!("?service={service}&env={env}&wait={HANG}")
         });
-        let path =
-            format!("/api/v1/namespaces/{base}/services/{ROUTER}:{PORT}/proxy/v1/status{wait}");
+        let path = proxied(base, &format!("status{wait}"));
         let attempt = format!("ask the routers of {base} what they serve");
         match self
             .try_send::<Value>(Request::get(path).body(Vec::new()))

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use super::Context;
 use crate::control::decide::Periods;
 use crate::control::run::{Options, run};
+use crate::control::secrets::account;
 use crate::error::{Error, Result};
 use crate::settings::duration;
 
@@ -52,8 +53,17 @@ impl Control {
             unused: signed(self.unused),
             ..Periods::default()
         };
+        // No request is sent by it: where nothing is shared it is not used.
+        let provisioner = match context.connect_as(&account(&base)).await {
+            Ok(cluster) => Some(cluster),
+            Err(error) => {
+                context.ui.warn(format!("Secrets are not given: {error}"));
+                None
+            }
+        };
         let options = Options {
             base,
+            provisioner,
             identity,
             router_port: self.router_port,
             periods,

@@ -156,6 +156,7 @@ async fn give_back(
         ..ApplyOptions::default()
     };
     apply(&cluster, &plan, &options, &Silent).await?;
+    cluster.forget_given(&plan).await?;
     ui.note(format!("{}: {}", scope.namespace, plan.counts().done()));
     ui.data(&GivenBack::of(&scope, &plan), |_| String::new())
 }

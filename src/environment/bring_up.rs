@@ -97,6 +97,7 @@ pub async fn bring_up(
         .await?;
     let owner = label_from(&settings.user);
     let healths = apply_and_wait(scope, cluster, &plan, options, owner, ui).await?;
+    cluster.forget_given(&plan).await?;
     let exposed = exposed::read(&cluster.client, &scope.namespace).await?;
     let overlay = match &base {
         Some(base) => Some(look_at_routes(base, scope, &exposed, cluster, options, began).await),

@@ -7,11 +7,13 @@ use k8s_openapi::api::core::v1::Service;
 use serde::Serialize;
 
 use super::admission::taken_by;
+use super::traffic::Traffic;
 use super::{Scope, overlay};
 use crate::cluster::Cluster;
 use crate::cluster::base::Base;
+use crate::cluster::exposed;
 use crate::cluster::router_status::Unknown;
-use crate::cluster::url::Exposed;
+use crate::cluster::url::{Exposed, Url};
 use crate::error::Error;
 use crate::manifest::labels;
 
@@ -130,7 +132,7 @@ impl Routing {
 }
 
 /// What an overlay borrows, and how requests reach its copies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Overlay {
     /// The base's namespace.
@@ -141,6 +143,12 @@ pub struct Overlay {
     pub routing: Routing,
     /// Services whose copies no request to the base can reach, with why; in the environment they answer by their names.
     pub unreachable: BTreeMap<String, String>,
+    /// Where the environment answers from outside, by the routers; the best address first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<Url>,
+    /// What goes through the routers, where somebody has asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
     /// The Services whose copies requests can reach.
     #[serde(skip)]
     routable: Vec<String>,
@@ -177,28 +185,41 @@ impl Overlay {
             (name, why)
         });
         unreachable.extend(refused);
+        let entry = exposed::entry(&cluster.client, base, namespace).await;
+        let outside = entry.map(|entry| entry.urls()).unwrap_or_default();
         Self {
             base: base.name.clone(),
             borrowed: borrowed(exposed),
             routing,
             routable,
             unreachable,
+            outside,
+            traffic: None,
         }
     }
 
-    /// Looks at the overlay that is there; `None` where nothing is borrowed. What may not be read of the base is left out.
+    /// Looks at the overlay that is there; `None` where nothing is borrowed and no base leads requests there. What may not be read of the
+    /// base is left out.
     pub async fn seen(scope: &Scope, exposed: &Exposed, cluster: &Cluster) -> Option<Self> {
+        let of_base = |service: &Service| {
+            let marks = service.metadata.labels.as_ref()?;
+            marks.get(labels::BASE).cloned()
+        };
         let mut aliases = exposed
             .services
             .iter()
             .filter(|service| is_borrowed(service));
-        let marks = aliases.next()?.metadata.labels.as_ref()?;
-        let name = marks.get(labels::BASE)?;
-        let base = match cluster.read_base(name).await {
-            Ok(base) => base,
-            Err(error) => {
+        let borrows = aliases.find_map(of_base);
+        let name = match &borrows {
+            Some(name) => name.clone(),
+            // A copy of everything is an overlay where the base admits it.
+            None => exposed.services.iter().find_map(of_base)?,
+        };
+        let base = match cluster.read_base(&name).await {
+            Ok(base) if borrows.is_some() || base.env_of(&scope.namespace).is_some() => base,
+            Err(error) if borrows.is_some() => {
                 return Some(Self {
-                    base: name.clone(),
+                    base: name,
                     borrowed: borrowed(exposed),
                     routing: Routing::Unconfirmed {
                         env: scope.stamp.env.clone(),
@@ -206,10 +227,18 @@ impl Overlay {
                     },
                     routable: Vec::new(),
                     unreachable: BTreeMap::new(),
+                    outside: Vec::new(),
+                    traffic: None,
                 });
             }
+            Ok(_) | Err(_) => return None,
         };
-        Some(Self::look(&base, scope, exposed, cluster, Duration::ZERO).await)
+        let (mut overlay, traffic) = tokio::join!(
+            Self::look(&base, scope, exposed, cluster, Duration::ZERO),
+            traffic(&base, scope, cluster)
+        );
+        overlay.traffic = traffic;
+        Some(overlay)
     }
 
     /// The header by which requests to the base reach this service of `dev.yaml`.
@@ -223,6 +252,18 @@ impl Overlay {
             let routable = self.routable.contains(name);
             routable.then(|| self.routing.header(name)).flatten()
         })
+    }
+}
+
+/// What the routers have counted. Where they cannot be asked, [`Routing`] says why.
+async fn traffic(base: &Base, scope: &Scope, cluster: &Cluster) -> Option<Traffic> {
+    let env = base.has_router().then(|| base.env_of(&scope.namespace))??;
+    match cluster.router_traffic(&base.name, env).await {
+        Ok(report) => Some(Traffic::of(report, env)),
+        Err(unknown) => {
+            tracing::debug!(error = %unknown.error(), "no traffic");
+            None
+        }
     }
 }
 

@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::app::unique;
-use crate::support::cluster::Guard;
 use crate::support::load::{Load, Plan};
-use crate::support::rights::documented;
 use crate::support::routers::{Routers, answer, restricted_service, until};
 
 /// The header lines by which a request may name the environment `ann`.
@@ -39,21 +37,6 @@ fn without_versions(
     objects.into_iter().collect()
 }
 
-/// A developer with the documented rights and no others, whose namespace somebody made.
-async fn developer(routers: &Routers, env: &str) -> (String, Guard) {
-    let base = &routers.base;
-    let namespace = format!("{base}-{env}");
-    let guard = routers.cluster.namespace(&namespace).await;
-    let user = routers.user(env, "Role", "dev-router-status").await;
-    let cluster = &routers.cluster;
-    cluster
-        .give(&namespace, &user, &documented("dev"), None)
-        .await;
-    let in_base = [documented("dev-borrower"), documented("dev-borrower-sees")].concat();
-    cluster.give(base, &user, &in_base, None).await;
-    (user, guard)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_names_an_environment_reaches_its_copy_and_all_others_the_base() {
     let base = unique("control");
@@ -65,7 +48,7 @@ async fn a_request_that_names_an_environment_reaches_its_copy_and_all_others_the
     let Some(routers) = Routers::new("control", &base, &objects).await else {
         return;
     };
-    let (ann, _guard) = developer(&routers, "ann").await;
+    let (ann, _guard) = routers.developer("ann").await;
     let before = without_versions(routers.objects().await);
     let reviews = routers.address(&base, "reviews").await;
     let load = Load::start(&[Plan {

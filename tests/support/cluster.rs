@@ -50,6 +50,11 @@ pub fn long() -> bool {
     std::env::var_os("DEV_TEST_LONG").is_some()
 }
 
+/// Whether nobody else uses the cluster, so that nodes may be drained and the API server stopped: `tests/run --long` does so last.
+pub fn alone() -> bool {
+    std::env::var_os("DEV_TEST_ALONE").is_some()
+}
+
 /// An image that every node has, with the program `/testbox`.
 pub fn image() -> String {
     std::env::var("DEV_TEST_IMAGE").unwrap_or_else(|_| "dev.local/testbox:1".to_owned())

@@ -22,6 +22,7 @@ use super::envoy::ask;
 use super::left_out::left_out;
 use super::project::{Project, Run, run};
 use super::proxy::Proxy;
+use super::rights::documented;
 
 /// Nothing that these tests wait for takes longer, on a machine that does other things too.
 pub const LONGEST: Duration = Duration::from_secs(120);
@@ -299,6 +300,39 @@ impl Routers {
         let metadata = service["metadata"].as_object_mut().unwrap();
         metadata.remove("resourceVersion");
         service
+    }
+
+    /// A developer with the documented rights and no others, whose namespace somebody made.
+    pub async fn developer(&self, env: &str) -> (String, Guard) {
+        let namespace = format!("{}-{env}", self.base);
+        let guard = self.cluster.namespace(&namespace).await;
+        let user = self.user(env, "Role", "dev-router-status").await;
+        self.cluster
+            .give(&namespace, &user, &documented("dev"), None)
+            .await;
+        let in_base = [documented("dev-borrower"), documented("dev-borrower-sees")].concat();
+        self.cluster.give(&self.base, &user, &in_base, None).await;
+        (user, guard)
+    }
+
+    /// Starts `dev` and goes on; it ends when it is dropped.
+    pub fn start_as(&self, user: Option<&str>, args: &[&str]) -> tokio::process::Child {
+        let kubeconfig = match user {
+            Some(user) => self.cluster.kubeconfig_of(&self.project, user),
+            None => self.cluster.kubeconfig.clone(),
+        };
+        let mut command = tokio::process::Command::new(assert_cmd::cargo::cargo_bin!("dev"));
+        command
+            .args(args)
+            .current_dir(self.project.root())
+            .env_clear()
+            .env("HOME", self.project.root())
+            .env("KUBECONFIG", kubeconfig)
+            .env("DEV_CLUSTER_UID", &self.cluster.uid)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true);
+        command.spawn().unwrap()
     }
 
     /// Where a Service of a namespace is, at its first port.

@@ -33,6 +33,7 @@ async fn connect(text: &str, context: Option<&str>) -> Result<Cluster> {
     Cluster::connect(&ConnectOptions {
         context: context.map(str::to_owned),
         kubeconfig: Some(file.path().to_owned()),
+        ..ConnectOptions::default()
     })
     .await
 }
@@ -127,6 +128,7 @@ async fn a_file_that_is_not_there_or_cannot_be_read_is_told() {
     let error = Cluster::connect(&ConnectOptions {
         context: None,
         kubeconfig: Some(missing),
+        ..ConnectOptions::default()
     })
     .await
     .unwrap_err();

@@ -39,7 +39,7 @@ pub struct Router {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// Make or upgrade the routers of a base
-    Install(Install),
+    Install(Box<Install>),
     /// Show routers, environments and how it is with each service
     Status(Status),
     /// Restore every Service, then remove what `install` made

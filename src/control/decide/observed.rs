@@ -16,8 +16,6 @@ pub struct Observed {
     pub services: BTreeMap<String, Arc<Service>>,
     /// The shadows, by the name of the Service that they stand for.
     pub shadows: BTreeMap<String, Arc<Service>>,
-    /// Ports of the routers that shadows have which are being written, by the Service: nobody has seen them yet.
-    pub reserved: BTreeMap<String, BTreeSet<u16>>,
     /// The pods behind Services, by the name of the Service (shadows too).
     pub backends: BTreeMap<String, Backends>,
     /// Services that an admitted environment overrides.
@@ -30,6 +28,8 @@ pub struct Observed {
     pub routers: Vec<Router>,
     /// Their Deployment; `None`: there is none.
     pub template: Option<Template>,
+    /// Ports of the routers that shadows have which are being written: nothing else shows them yet.
+    pub reserved: BTreeSet<u16>,
 }
 
 /// What the routers' Deployment says about their pods.

@@ -6,9 +6,10 @@ use k8s_openapi::api::core::v1::ServicePort;
 
 use super::observed::Observed;
 use crate::control::listeners::{self, Listeners, mentioned};
+use crate::control::patches::restore_annotation;
 use crate::control::shadow::Shadow;
 
-/// The ports that are not free.
+/// The ports that are not free. Two writers at once, of which one no longer led, may have given one port twice.
 pub(super) struct Ports {
     /// By the Service whose shadow has it. Where two have the same, it is that of the one which may be routed.
     holders: BTreeMap<u16, String>,
@@ -23,8 +24,14 @@ impl Ports {
             .values()
             .filter_map(|shadow| Shadow::read(shadow).ok());
         let mut shadows: Vec<Shadow> = shadows.collect();
+        let may_be_routed = |shadow: &Shadow| {
+            let progress = &shadow.progress;
+            let service = observed.services.get(&shadow.service);
+            let annotated = service.is_some_and(|service| restore_annotation(service).is_some());
+            progress.routed || progress.switching || annotated
+        };
         // Stable, so names decide among equals.
-        shadows.sort_by_key(|shadow| !(shadow.progress.routed || shadow.progress.switching));
+        shadows.sort_by_key(|shadow| !may_be_routed(shadow));
         let mut holders = BTreeMap::new();
         for shadow in &shadows {
             for listener in shadow.listeners.values() {
@@ -35,7 +42,7 @@ impl Ports {
         let services = observed.services.values().map(|service| &**service);
         let taken = holders
             .keys()
-            .chain(observed.reserved.values().flatten())
+            .chain(&observed.reserved)
             .copied()
             .chain(mentioned(services))
             .collect();

@@ -206,45 +206,6 @@ fn several_services_get_listeners_of_their_own_and_one_roll_of_the_routers() {
 }
 
 #[test]
-fn a_port_of_a_shadow_that_is_being_made_is_nobody_elses() {
-    let mut world = observed();
-    world
-        .services
-        .insert("b".to_owned(), service("b", &json!({"app": "b"})));
-    // The second was wanted first: its shadow is on its way.
-    let reserved = BTreeSet::from([20_000]);
-    world.reserved = BTreeMap::from([("b".to_owned(), reserved)]);
-    let world = with_shadow(world);
-    let shadow = Shadow::read(&world.shadows["a"]).unwrap();
-    assert_eq!(shadow.listeners["80/TCP"], 20_001);
-}
-
-#[test]
-fn of_two_with_the_same_port_the_one_that_may_be_routed_has_it() {
-    let mut world = observed();
-    world
-        .services
-        .insert("b".to_owned(), service("b", &json!({"app": "b"})));
-    world.wanted.insert("b".to_owned());
-    let decision = next(&world);
-    for (act, switching) in decision.acts.into_iter().zip([false, true]) {
-        let Step::CreateShadow(mut shadow) = act.step else {
-            panic!();
-        };
-        shadow.listeners.insert("80/TCP".to_owned(), 20_000);
-        shadow.progress.switching = switching;
-        let object = serde_json::from_value(shadow.object()).unwrap();
-        world.shadows.insert(act.service, Arc::new(object));
-    }
-    let acts = next(&world).acts;
-    let parted = acts.iter().find_map(|act| match &act.step {
-        Step::UpdateShadow(shadow) => Some((act.service.as_str(), shadow.listeners["80/TCP"])),
-        _ => None,
-    });
-    assert_eq!(parted, Some(("a", 20_001)));
-}
-
-#[test]
 fn a_shadow_goes_when_it_is_not_needed_any_more_and_drained() {
     let mut world = with_shadow(observed());
     world.wanted.clear();
@@ -344,4 +305,50 @@ fn a_service_without_its_shadow_is_restored_by_its_own_annotation() {
     world.services.insert("a".to_owned(), Arc::new(lost));
     assert!(matches!(next(&world).states["a"], State::Broken { .. }));
     assert_eq!(next(&world).acts, []);
+}
+
+/// A second Service `b` beside `a`, and the shadows of both with the same listener: two processes that both thought they lead.
+fn with_one_listener_for_two() -> Observed {
+    let mut world = with_shadow(observed());
+    world
+        .services
+        .insert("b".to_owned(), service("b", &json!({"app": "b"})));
+    world.wanted.insert("b".to_owned());
+    let mut shadow = Shadow::read(&world.shadows["a"]).unwrap();
+    shadow.service = "b".to_owned();
+    shadow.original = Routing::of(&world.services["b"]);
+    let object = serde_json::from_value(shadow.object()).unwrap();
+    world.shadows.insert("b".to_owned(), Arc::new(object));
+    world
+}
+
+/// The listeners that steps give to Services.
+fn given(decision: &Decision) -> BTreeMap<&str, u16> {
+    let steps = decision.acts.iter().filter_map(|act| match &act.step {
+        Step::CreateShadow(shadow) | Step::UpdateShadow(shadow) => {
+            Some((act.service.as_str(), shadow.listeners["80/TCP"]))
+        }
+        Step::DeleteShadow | Step::Patch(..) | Step::LabelRouters(_) => None,
+    });
+    steps.collect()
+}
+
+#[test]
+fn a_listener_that_two_have_is_left_to_the_one_that_is_further() {
+    let mut world = with_one_listener_for_two();
+    assert_eq!(given(&next(&world)), BTreeMap::from([("b", 20_001)]));
+
+    // Once requests may be on their way to it, it stays where it is.
+    let mut shadow = Shadow::read(&world.shadows["b"]).unwrap();
+    shadow.progress.switching = true;
+    let object = serde_json::from_value(shadow.object()).unwrap();
+    world.shadows.insert("b".to_owned(), Arc::new(object));
+    assert_eq!(given(&next(&world)).get("a"), Some(&20_001));
+}
+
+#[test]
+fn a_listener_that_is_being_given_is_not_given_again() {
+    let mut world = observed();
+    world.reserved.insert(20_000);
+    assert_eq!(given(&next(&world)), BTreeMap::from([("a", 20_001)]));
 }

@@ -21,12 +21,12 @@ pub(super) struct Pending(BTreeMap<String, Entry>);
 #[derive(Debug, Default)]
 struct Entry {
     running: bool,
+    /// Ports of the routers that it gives to the Service.
+    ports: BTreeSet<u16>,
     not_before: Option<Instant>,
     /// Writes without success in a row.
     tries: u32,
     failure: Option<String>,
-    /// Ports of the routers that the write gives to the Service.
-    listeners: BTreeSet<u16>,
 }
 
 impl Pending {
@@ -42,20 +42,22 @@ impl Pending {
         }
     }
 
+    /// A step is being carried out.
     pub(super) fn began(&mut self, service: &str, step: &Step) {
         let entry = self.0.entry(service.to_owned()).or_default();
         entry.running = true;
-        if let Step::CreateShadow(shadow) | Step::UpdateShadow(shadow) = step {
-            entry.listeners.extend(shadow.listeners.values());
-        }
+        entry.ports = match step {
+            Step::CreateShadow(shadow) | Step::UpdateShadow(shadow) => {
+                shadow.listeners.values().copied().collect()
+            }
+            Step::DeleteShadow | Step::Patch(..) | Step::LabelRouters(_) => BTreeSet::new(),
+        };
     }
 
-    /// Ports of the routers that were given away by writes which are on their way, or may have been done, by Service.
-    pub(super) fn reserved(&self) -> BTreeMap<String, BTreeSet<u16>> {
-        let entries = self.0.iter();
-        entries
-            .map(|(service, entry)| (service.clone(), entry.listeners.clone()))
-            .collect()
+    /// The ports of the routers that are being given to Services.
+    pub(super) fn ports(&self) -> BTreeSet<u16> {
+        let running = self.0.values().filter(|entry| entry.running);
+        running.flat_map(|entry| &entry.ports).copied().collect()
     }
 
     pub(super) fn succeeded(&mut self, service: &str) {

@@ -13,6 +13,7 @@ mod drain;
 mod files;
 mod http;
 mod link;
+mod measure;
 mod peers;
 mod saved;
 mod serve;

@@ -249,7 +249,6 @@ impl World {
         Observed {
             services: some(&self.seen.0),
             shadows: some(&self.seen.1),
-            reserved: BTreeMap::new(),
             backends: BTreeMap::from([
                 (NAME.to_owned(), backends(&self.service)),
                 (shadow::name(NAME), backends(&self.shadow)),
@@ -266,6 +265,7 @@ impl World {
                 labels: self.template.clone(),
                 replicas: 2,
             }),
+            reserved: BTreeSet::new(),
         }
     }
 
