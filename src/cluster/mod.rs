@@ -1,6 +1,7 @@
 //! Effects on Kubernetes: connect, observe, apply, wait and diagnose, logs, exec, forward. Nothing else talks to the API server.
 
 pub mod access;
+mod address;
 mod appear;
 pub mod apply;
 pub mod base;
@@ -19,6 +20,7 @@ pub mod health;
 pub mod inventory;
 pub mod kinds;
 mod kubeconfig;
+mod login;
 pub mod logs;
 pub mod mirror;
 pub mod namespace;

@@ -85,6 +85,7 @@ impl Context {
     fn connection(&self) -> ConnectOptions {
         ConnectOptions {
             context: self.basics.context.clone(),
+            limit: Some(self.basics.timeout),
             ..ConnectOptions::default()
         }
     }

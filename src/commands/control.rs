@@ -12,7 +12,7 @@ use crate::control::decide::Periods;
 use crate::control::run::{Options, run};
 use crate::control::secrets::account;
 use crate::error::{Error, Result};
-use crate::settings::duration;
+use crate::settings::duration_flag;
 
 /// Put the routers of a base in front of Services that environments override
 #[derive(Args, Debug)]
@@ -27,10 +27,10 @@ pub struct Control {
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     pub identity: Option<String>,
     /// How long established connections may go on through the routers after new ones do not
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m")]
+    #[arg(long, value_name = "DURATION", value_parser = duration_flag, default_value = "15m")]
     pub drain: Duration,
     /// How long a Service stays routed that no environment overrides
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "24h")]
+    #[arg(long, value_name = "DURATION", value_parser = duration_flag, default_value = "24h")]
     pub unused: Duration,
 }
 

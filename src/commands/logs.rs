@@ -12,7 +12,7 @@ use crate::cluster::logs::{Form, LogOptions, render, stream};
 use crate::cluster::pods::PodSet;
 use crate::environment::{misspelt, with_needs};
 use crate::error::{Error, Result};
-use crate::settings::duration;
+use crate::settings::duration_flag;
 use crate::ui::{Format, stdout_closed};
 
 /// Show the logs of services
@@ -22,7 +22,7 @@ use crate::ui::{Format, stdout_closed};
   dev logs web reviews -f          follow two services, also pods that come later
   dev logs web --previous          what the last run said before it ended
   dev logs --since 5m -o json      one JSON object a line
-  dev logs --requests -f           the requests that carried the environment's name, as the base's routers saw them")]
+  dev logs --requests -f           requests with the environment's name, as the routers saw them")]
 pub struct Logs {
     /// Services [default: all]
     #[arg(value_name = "SERVICE")]
@@ -35,7 +35,7 @@ pub struct Logs {
     #[arg(long, value_name = "FILE", help_heading = "Global options")]
     pub file: Option<PathBuf>,
     /// Only lines younger than this, such as 90s or 5m
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration_flag)]
     pub since: Option<Duration>,
     /// Only so many of the last lines of each container
     #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(i64).range(0..))]

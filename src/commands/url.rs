@@ -25,8 +25,9 @@ use crate::settings::Settings;
   dev url web --forward 8080     on this port
   dev url redis --forward 6379 --port redis
 
-An overlay is reached by the entry of its base (dev router install --edge-service): its URL is told for the service that
-requests from outside go to, and --forward of that service leads to the routers, so that the environment's versions answer.")]
+An overlay is reached by the entry of its base (dev router install --edge-service): its URL is told
+for the service that requests from outside go to, and --forward of that service leads to the
+routers, so that the environment's versions answer.")]
 pub struct Url {
     /// The service [default: all]
     #[arg(value_name = "SERVICE")]
