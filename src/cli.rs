@@ -1,21 +1,25 @@
 //! The root command and the global flags. What was typed, not yet what it means: see `settings.rs`.
 
+mod suggest;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
-use crate::ui::Format;
+use crate::error::{Error, Kind, Result};
+use crate::ui::{Format, Recall, Subject};
 
 const AFTER_HELP: &str = "\
 Environment variables:
-  Every global flag has a twin: DEV_ENV, DEV_BASE, DEV_NAMESPACE, DEV_CONTEXT, DEV_FILE, DEV_PROFILE, DEV_SET
-  (K=V,K=V), DEV_REGISTRY, DEV_OUTPUT, DEV_TIMEOUT, DEV_QUIET, DEV_VERBOSE, DEV_YES, DEV_NO_COLOR (or NO_COLOR).
-  Order: flag, variable, dev.yaml, default.
+  Every global flag has a twin: DEV_ENV, DEV_BASE, DEV_NAMESPACE, DEV_CONTEXT, DEV_FILE, DEV_PROFILE,
+  DEV_SET (K=V,K=V), DEV_REGISTRY, DEV_OUTPUT, DEV_TIMEOUT, DEV_QUIET, DEV_VERBOSE, DEV_YES,
+  DEV_NO_COLOR (or NO_COLOR). Order: flag, variable, dev.yaml, default.
 
 Exit codes:
   0 done   1 failed   2 wrong usage or configuration   3 cluster unreachable or access denied
-  4 not ready in time   130 interrupted
+  4 not ready, or not gone, in time   130 interrupted
 
 Examples:
   dev up                    an environment of your own, from the dev.yaml here
@@ -25,7 +29,7 @@ Examples:
 
 /// An isolated, real environment for every developer in a shared Kubernetes cluster.
 #[derive(Debug, Parser)]
-#[command(name = "dev", version, after_help = AFTER_HELP, max_term_width = 110, infer_long_args = false)]
+#[command(name = "dev", version, after_help = AFTER_HELP, max_term_width = 100, infer_long_args = false)]
 pub struct Cli {
     /// The flags that every command takes.
     #[command(flatten)]
@@ -33,6 +37,17 @@ pub struct Cli {
     /// The command.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the words of a command line, the program's name first.
+    ///
+    /// # Errors
+    /// clap's, which help and version are too; with the nearest command where there is no such one.
+    pub fn read(words: Vec<OsString>) -> Result<Self, clap::Error> {
+        let words = suggest::without_help_of_help(words);
+        Self::try_parse_from(words).map_err(suggest::propose)
+    }
 }
 
 /// The flags that every command takes.
@@ -88,6 +103,25 @@ pub struct Globals {
     pub no_color: bool,
 }
 
+impl Globals {
+    /// The flags that a command of a hint is to have as well.
+    pub fn recall(&self) -> Recall {
+        let text = |subject, value: &Option<String>| Some((subject, value.clone()?));
+        let file = self.file.as_ref();
+        let single = [
+            text(Subject::Env, &self.env),
+            text(Subject::Namespace, &self.namespace),
+            file.map(|file| (Subject::File, file.display().to_string())),
+            text(Subject::Profile, &self.profile),
+            text(Subject::Context, &self.context),
+            text(Subject::Base, &self.base),
+            text(Subject::Registry, &self.registry),
+        ];
+        let sets = self.set.iter().map(|set| (Subject::Set, set.clone()));
+        Recall::new(single.into_iter().flatten().chain(sets))
+    }
+}
+
 /// One verb each.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -138,5 +172,42 @@ impl Command {
     /// Whether the command takes SIGTERM and SIGINT itself: it has to put something in order first.
     pub fn takes_signals(&self) -> bool {
         matches!(self, Self::Control(_) | Self::RouterRun(_))
+    }
+
+    /// How it ends when it is told to stop. What has no end of its own has not failed then.
+    ///
+    /// # Errors
+    /// It was cut off; what to do next is said where something may have been written.
+    pub fn stopped(&self) -> Result<u8> {
+        let cut_off = |hint: &str| Err(Error::interrupted().hint(hint));
+        match self {
+            // As `kubectl port-forward`.
+            Self::Url(url) if url.forward.is_some() => Ok(0),
+            // As `kubectl logs -f`, which the signal ends.
+            Self::Logs(logs) if logs.follow => Ok(Kind::Interrupted.exit_code()),
+            Self::Up(_) => {
+                cut_off("what was applied is recorded: `dev up` goes on, `dev down` removes it")
+            }
+            Self::Deploy(_) => cut_off(
+                "what was applied is recorded: `dev deploy` goes on, `dev deploy --remove` removes it",
+            ),
+            Self::Down(_) => cut_off("`dev down` goes on"),
+            Self::Status(_)
+            | Self::Logs(_)
+            | Self::Exec(_)
+            | Self::Url(_)
+            | Self::Render(_)
+            | Self::Diff(_)
+            | Self::Validate(_)
+            | Self::Router(_)
+            | Self::Image(_)
+            | Self::Admit(_)
+            | Self::Completions(_)
+            | Self::Schema(_)
+            | Self::Man(_)
+            | Self::Control(_)
+            | Self::RouterRun(_)
+            | Self::RouterLink(_) => Err(Error::interrupted()),
+        }
     }
 }

@@ -211,6 +211,15 @@ impl Error {
         self
     }
 
+    /// The same error with its hints put through a function. Message and causes may be other programs' words.
+    #[must_use]
+    pub fn map_hints(mut self, map: impl Fn(&str) -> String) -> Self {
+        for hint in &mut self.0.hints {
+            *hint = map(hint);
+        }
+        self
+    }
+
     /// An I/O error on a path: what was tried (`read`, `write`, `create`), the path, the system's words.
     pub fn io(verb: &str, path: &Path, cause: &std::io::Error) -> Self {
         Self::failed(format!("cannot {verb} {}", path.display())).caused_by(cause)
@@ -265,12 +274,17 @@ impl std::error::Error for Error {}
 
 /// The nearest of the valid names to a misspelt one, as a hint: `did you mean "reviews"?`
 pub fn did_you_mean<'a>(found: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(found, valid).map(|name| format!("did you mean \"{name}\"?"))
+}
+
+/// The nearest of the valid names to a misspelt one, where one is near.
+pub fn nearest<'a>(found: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let (name, score) = valid
         .into_iter()
         .map(|name| (name, strsim::damerau_levenshtein(found, name)))
         .min_by_key(|(_, score)| *score)?;
     let close = score <= 1 + found.chars().count().max(name.chars().count()) / 3;
-    close.then(|| format!("did you mean \"{name}\"?"))
+    close.then_some(name)
 }
 
 #[cfg(test)]
@@ -282,6 +296,56 @@ mod tests {
         let inner = std::io::Error::other("no such device");
         let outer = Error::failed("cannot read x").caused_by(&inner);
         assert_eq!(outer.causes(), ["no such device"]);
+    }
+
+    #[test]
+    fn the_document_has_every_exit_code_and_every_field() {
+        let document = include_str!("../docs/exit-codes.md");
+        // A kind that is added does not compile here until it is in the list.
+        let all = [
+            Kind::Failed,
+            Kind::Usage,
+            Kind::Cluster,
+            Kind::NotReady,
+            Kind::Interrupted,
+        ];
+        let in_list = |kind: Kind| match kind {
+            Kind::Failed => 0,
+            Kind::Usage => 1,
+            Kind::Cluster => 2,
+            Kind::NotReady => 3,
+            Kind::Interrupted => 4,
+        };
+        let mut rows = vec![(0, "done".to_owned())];
+        for (at, kind) in all.into_iter().enumerate() {
+            assert_eq!(in_list(kind), at);
+            let name = serde_json::to_value(kind).unwrap();
+            rows.push((kind.exit_code(), name.as_str().unwrap().to_owned()));
+        }
+        let told: Vec<(u8, String)> = document
+            .lines()
+            .filter_map(|line| {
+                let mut cells = line.split('|').skip(1).map(str::trim);
+                Some((cells.next()?.parse().ok()?, cells.next()?.to_owned()))
+            })
+            .collect();
+        assert_eq!(told, rows);
+
+        let error = Error::usage("m")
+            .reason("R")
+            .at(Place::file("f"))
+            .snippet("s")
+            .cause("c")
+            .hint("h");
+        let error = serde_json::to_value(&error).unwrap();
+        let fields: Vec<String> = error
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(|key| format!("\"{key}\""))
+            .collect();
+        let form = format!("{{\"error\": {{{}}}, \"exitCode\"}}", fields.join(", "));
+        assert!(document.contains(&form), "{form}");
     }
 
     #[test]

@@ -25,8 +25,6 @@ mod left_out;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::cli::Cli;
 use crate::commands::Context;
 use crate::error::{Error, Kind, Result};
@@ -35,7 +33,7 @@ use crate::ui::Ui;
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are "errors" of clap that go to stdout with code 0.
@@ -57,6 +55,7 @@ pub fn run() -> ExitCode {
         }
     };
     let ui = Ui::new(basics.level, basics.format, basics.no_colour);
+    let ui = ui.recalling(cli.globals.recall());
     log_to_stderr(cli.command.takes_signals());
     match start(cli, basics, ui.clone()) {
         Ok(code) => ExitCode::from(code),
@@ -80,11 +79,12 @@ fn start(cli: Cli, basics: Basics, ui: Ui) -> Result<u8> {
         ui,
     };
     let takes_signals = cli.command.takes_signals();
+    let when_stopped = cli.command.stopped();
     let result = runtime.block_on(async {
         tokio::select! {
             result = commands::run(cli.command, &context) => result,
             // Not even listened for: the command would never see the signal then.
-            () = stopped(), if !takes_signals => Err(Error::interrupted()),
+            () = stopped(), if !takes_signals => when_stopped,
         }
     });
     // A blocked thread (a read of the terminal) must not hold the process back.

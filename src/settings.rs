@@ -23,6 +23,13 @@ pub enum Origin {
     File(&'static str),
     /// A default, and what it was made from.
     Default(&'static str),
+    /// The branch that is checked out, and the glob of a profile that it matches.
+    Branch {
+        /// The branch.
+        branch: String,
+        /// The glob.
+        glob: String,
+    },
 }
 
 impl std::fmt::Display for Origin {
@@ -32,6 +39,7 @@ impl std::fmt::Display for Origin {
             Self::Variable(name) => f.write_str(name),
             Self::File(key) => write!(f, "`{key}` of dev.yaml"),
             Self::Default(from) => write!(f, "default: {from}"),
+            Self::Branch { branch, glob } => write!(f, "branch {branch} matches {glob}"),
         }
     }
 }
@@ -146,6 +154,17 @@ impl Basics {
     }
 }
 
+/// One variable of `--set`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// Its name below `vars`, such as `colour` or `sizes.small`.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// Where it was given.
+    pub origin: Origin,
+}
+
 /// Everything a command about an environment needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -167,8 +186,8 @@ pub struct Settings {
     pub registry: Option<Sourced<String>>,
     /// Template variables of the project and the profile.
     vars: Vars,
-    /// `--set`, in order: name and value.
-    sets: Vec<(String, String)>,
+    /// `--set` and `DEV_SET`, in order; the later ones win.
+    pub sets: Vec<Set>,
     /// The person, as the operating system names them.
     pub user: String,
     /// The services of the profile; `None`: all.
@@ -254,8 +273,8 @@ impl Settings {
     pub fn vars(&self, of_service: &Vars) -> Vars {
         let mut vars = self.vars.clone();
         vars.extend(of_service.clone());
-        for (name, value) in &self.sets {
-            insert_path(&mut vars, name, value);
+        for set in &self.sets {
+            insert_path(&mut vars, &set.name, &set.value);
         }
         vars
     }
@@ -332,19 +351,22 @@ fn choose_profile(
         return Ok(named);
     }
     let by_branch = branch.and_then(|branch| {
-        let matches = |glob: &String| {
+        let matches = |glob: &&String| {
             globset::Glob::new(glob).is_ok_and(|glob| glob.compile_matcher().is_match(branch))
         };
-        profiles
-            .iter()
-            .find(|(_, profile)| profile.branches.iter().any(matches))
-            .map(|(name, _)| name)
+        profiles.iter().find_map(|(name, profile)| {
+            let glob = profile.branches.iter().find(matches)?;
+            Some(Sourced {
+                value: name.clone(),
+                origin: Origin::Branch {
+                    branch: branch.to_owned(),
+                    glob: glob.clone(),
+                },
+            })
+        })
     });
     Ok(match by_branch {
-        Some(name) => Sourced {
-            value: name.clone(),
-            origin: Origin::File("profiles"),
-        },
+        Some(chosen) => chosen,
         None => Sourced {
             value: "default".to_owned(),
             origin: Origin::Default("no branch matches"),
@@ -352,14 +374,14 @@ fn choose_profile(
     })
 }
 
-/// `--set` and `DEV_SET`, in order: name and value.
-fn read_sets(globals: &Globals, variables: Variables<'_>) -> Result<Vec<(String, String)>> {
+/// `--set` and `DEV_SET`, in order.
+fn read_sets(globals: &Globals, variables: Variables<'_>) -> Result<Vec<Set>> {
     let from_variable = variables("DEV_SET").unwrap_or_default();
-    let sets = from_variable
-        .split(',')
-        .filter(|set| !set.is_empty())
-        .chain(globals.set.iter().map(String::as_str));
-    sets.map(|set| {
+    let variable = from_variable.split(',').filter(|set| !set.is_empty());
+    let variable = variable.map(|set| (set, Origin::Variable("DEV_SET")));
+    let flags = globals.set.iter().map(String::as_str);
+    let sets = variable.chain(flags.map(|set| (set, Origin::Flag("set"))));
+    sets.map(|(set, origin)| {
         let (name, value) = set.split_once('=').ok_or_else(|| {
             Error::usage(format!("--set is \"{set}\", expected NAME=VALUE"))
                 .hint("for example: --set greeting=hello")
@@ -372,7 +394,11 @@ fn read_sets(globals: &Globals, variables: Variables<'_>) -> Result<Vec<(String,
                     .hint("for example: --set greeting=hello"),
             );
         }
-        Ok((name.to_owned(), value.to_owned()))
+        Ok(Set {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            origin,
+        })
     })
     .collect()
 }

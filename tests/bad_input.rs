@@ -238,3 +238,56 @@ fn every_key_missing_of_a_wrong_type_or_misspelt_gives_one_clear_error() {
     // Two faults of every key at least, and the required ones missing.
     assert!(broken > paths.len() * 2, "{broken} of {} keys", paths.len());
 }
+
+#[test]
+fn a_form_that_people_try_is_told_with_the_right_one() {
+    let service =
+        |rest: &str| format!("app: a\nservices:\n  db: {{manifests: k}}\n  web: {{{rest}}}\n");
+    for (text, hint) in [
+        (service("manifests: k, needs: db"), "write needs: [db]"),
+        (
+            service("manifests: k, image: foo/bar"),
+            "write image: {name: foo/bar}",
+        ),
+        (
+            service("manifests: k, image: {name: a, build: web}"),
+            "write build: {context: web}",
+        ),
+        (
+            service("manifests: k, image: {name: a, command: make}"),
+            "write command: {run: make, context: …}",
+        ),
+        (service("helm: charts/x"), "write helm: {chart: charts/x}"),
+        (
+            "app: a\nservices:\n  web: k8s/\n".to_owned(),
+            "write web: {manifests: k8s/}",
+        ),
+        (
+            "app: a\nservices: [web]\n".to_owned(),
+            "services have names: services: {web: {manifests: k8s/}}",
+        ),
+        (
+            "app: a\nservices: {web: {manifests: k}}\nprofiles: {ci: {branches: main}}\n"
+                .to_owned(),
+            "write branches: [main]",
+        ),
+        (
+            "app: a\nservices: {web: {manifests: k}}\nprofiles: {ci: {services: web}}\n".to_owned(),
+            "write services: [web]",
+        ),
+    ] {
+        let error = Loaded::parse(&text, Path::new("dev.yaml")).unwrap_err();
+        assert!(
+            error.hints().iter().any(|one| one == hint),
+            "{text}: {}",
+            dev::ui::render_error(&error)
+        );
+    }
+    let error = Loaded::parse(&service("manifests: {a: b}"), Path::new("dev.yaml")).unwrap_err();
+    assert!(
+        error
+            .message()
+            .contains("expected a string or a list of strings, found"),
+        "{error}"
+    );
+}

@@ -126,27 +126,75 @@ impl Drop for Running {
     }
 }
 
+impl App {
+    /// Starts `dev` and gives its output through a pipe.
+    fn start(&self, args: &[&str]) -> Running {
+        let typed = self.command(args);
+        let mut command = std::process::Command::new(typed.get_program());
+        command
+            .args(typed.get_args())
+            .env_clear()
+            .envs(
+                typed
+                    .get_envs()
+                    .filter_map(|(key, value)| Some((key, value?))),
+            )
+            .current_dir(self.project.root())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Running(command.spawn().unwrap())
+    }
+}
+
+/// The first line that it writes, and the rest of its output.
+fn first_line(running: &mut Running) -> (String, BufReader<std::process::ChildStdout>) {
+    let mut reader = BufReader::new(running.0.stdout.take().unwrap());
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    (line, reader)
+}
+
+/// Sends SIGINT; its end: the exit code, and what it wrote to stderr.
+fn interrupt(mut running: Running) -> (Option<i32>, String) {
+    let id = running.0.id().to_string();
+    let mut kill = std::process::Command::new("kill");
+    assert!(kill.args(["-INT", &id]).status().unwrap().success());
+    let code = running.0.wait().unwrap().code();
+    let mut said = String::new();
+    let stderr = running.0.stderr.take();
+    stderr.unwrap().read_to_string(&mut said).unwrap();
+    (code, said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn following_ends_when_nobody_reads_or_when_it_is_asked_to() {
+    let Some(app) = App::up("logs -f and a closed pipe").await else {
+        return;
+    };
+    // The service writes one line when it starts, and is quiet then.
+    let mut running = app.start(&["logs", "-f", "web"]);
+    let (line, reader) = first_line(&mut running);
+    assert!(line.starts_with("web/web-"), "{line}");
+    drop(reader);
+    assert_eq!(running.0.wait().unwrap().code(), Some(0));
+
+    let mut running = app.start(&["logs", "-f", "web"]);
+    let (_, _reader) = first_line(&mut running);
+    assert_eq!(interrupt(running), (Some(130), String::new()));
+
+    let mut running = app.start(&["url", "web", "--forward", "-q"]);
+    let (address, _reader) = first_line(&mut running);
+    assert!(address.starts_with("http://127.0.0.1:"), "{address}");
+    assert_eq!(interrupt(running), (Some(0), String::new()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forward_reaches_the_pods_that_are_there() {
     let Some(app) = App::up("url --forward").await else {
         return;
     };
-    let typed = app.command(&["url", "web", "--forward"]);
-    let mut command = std::process::Command::new(typed.get_program());
-    command
-        .args(typed.get_args())
-        .env_clear()
-        .envs(
-            typed
-                .get_envs()
-                .filter_map(|(key, value)| Some((key, value?))),
-        )
-        .current_dir(app.project.root())
-        .stdout(Stdio::piped());
-    let mut running = Running(command.spawn().unwrap());
-    let mut address = String::new();
-    let stdout = running.0.stdout.take().unwrap();
-    BufReader::new(stdout).read_line(&mut address).unwrap();
+    let mut running = app.start(&["url", "web", "--forward"]);
+    let (address, _reader) = first_line(&mut running);
     let address = address.trim().trim_start_matches("http://").to_owned();
     let get = || {
         let mut stream = TcpStream::connect(&address).unwrap();

@@ -9,10 +9,12 @@ mod support;
 mod apply;
 mod at_once;
 mod bad_input;
+mod base;
 mod bookshop;
 mod cli;
 mod control;
 mod faults;
+mod flags;
 mod kill;
 mod logs;
 mod overlay;
@@ -29,6 +31,7 @@ mod router_pod;
 mod same_namespace;
 mod sources;
 mod up;
+mod up_and_down;
 mod wait;
 
 #[test]

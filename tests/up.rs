@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
 use crate::support::app::{two_services, unique};
 use crate::support::cluster::{Cluster, cluster};
-use crate::support::project::{Project, Run, run};
+use crate::support::project::{Project, Run, run, told};
 use crate::support::proxy::Proxy;
 
 /// An application in a cluster that counts writes.
@@ -209,6 +209,13 @@ async fn what_another_made_or_owns_is_refused_by_name() {
         maps.get("web").await.unwrap().data.unwrap()["text"],
         "theirs"
     );
+    // What looks says it as what writes does, with all that would change.
+    for args in [&["diff"][..], &["up", "--dry-run"]] {
+        let run = app.dev(args).await;
+        told(&run, 1, &["ConfigMap web", "was not made by dev"]);
+        assert!(run.stdout.contains("! ConfigMap web"), "{}", run.stdout);
+        assert!(run.stdout.contains("+ Deployment web"), "{}", run.stdout);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -235,6 +242,14 @@ async fn status_logs_and_exec_work_on_what_is_up() {
     assert_eq!(run.code, 1, "{}", run.stderr);
     let run = app.dev(&["logs", "-o", "json"]).await;
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let run = app.dev(&["logs", "wbe"]).await;
-    assert_eq!(run.code, 1, "{}", run.stderr);
+    for typo in [
+        &["logs", "wbe"][..],
+        &["logs", "-f", "wbe"],
+        &["exec", "wbe", "--", "ls"],
+        &["url", "wbe"],
+        &["url", "wbe", "--forward"],
+    ] {
+        let run = app.dev(typo).await;
+        told(&run, 2, &["\"wbe\"", "did you mean \"web\"?"]);
+    }
 }

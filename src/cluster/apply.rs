@@ -3,79 +3,31 @@
 //! A kill at any moment leaves nothing that `dev down` cannot find: the namespace carries labels, then the inventory lists what is
 //! there and what will be, and only then is the first object written. The inventory shrinks when all is done.
 
+mod confirm;
+mod observer;
 mod rehearse;
 mod write;
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::StreamExt as _;
 
+use crate::cluster::inventory::Missing;
 use crate::cluster::remove::{self, Target};
 use crate::cluster::{Cluster, Resource, access};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Result};
 use crate::manifest::ObjectKey;
 use crate::plan::{
     Action, Change, Id, Inventory, Live, NamespaceState, NamespaceStep, Plan, Schedule,
     ServiceSteps, schedule,
 };
 
+pub use confirm::confirm;
+pub use observer::{Observer, PlaceOf, Progress, Silent};
 pub use rehearse::rehearse;
 
 /// Requests in flight at once.
 const PARALLEL: usize = 16;
-
-/// The place in a file of a field of an object, by the keys that lead to it; of the whole object where there are none.
-pub type PlaceOf<'a> = dyn Fn(&Change, &[String]) -> Option<Place> + Sync + 'a;
-
-/// What an apply tells while it works.
-#[derive(Clone, Debug)]
-pub enum Progress<'a> {
-    /// The namespace of an earlier environment is still going.
-    AwaitingNamespace(&'a str),
-    /// The namespace was made.
-    NamespaceCreated(&'a str),
-    /// An object was written.
-    Applied(&'a Change),
-    /// An object was deleted.
-    Deleted(&'a Change),
-    /// A service waits for the services that it needs.
-    AwaitingNeeds {
-        /// The service that waits.
-        service: &'a str,
-        /// What it waits for.
-        needs: &'a [String],
-    },
-    /// All objects of a service are written.
-    ServiceApplied(&'a str),
-    /// A service is not applied: something of it, or of what it needs, failed. Nobody will become ready by waiting for it.
-    ServiceFailed(&'a str),
-}
-
-/// What an apply needs from its caller.
-#[async_trait]
-pub trait Observer: Sync {
-    /// Something was done.
-    fn progress(&self, progress: Progress<'_>);
-    /// Returns when the service is ready. Called before the workloads of services that need it are applied, perhaps several times.
-    async fn ready(&self, service: &str) -> Result<()>;
-    /// The place in a file of a field of an object, by the keys that lead to it.
-    fn place(&self, change: &Change, _field: &[String]) -> Option<Place> {
-        change.place.clone()
-    }
-}
-
-/// An observer that says nothing and waits for nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-#[async_trait]
-impl Observer for Silent {
-    fn progress(&self, _progress: Progress<'_>) {}
-    async fn ready(&self, _service: &str) -> Result<()> {
-        Ok(())
-    }
-}
 
 /// How a plan is carried out.
 #[derive(Clone, Debug)]
@@ -142,6 +94,7 @@ pub async fn apply(
     for stage in &foundation {
         done.written += run.stage(stage).await?;
     }
+    observer.progress(Progress::FoundationApplied);
     let finished = futures::future::join_all(services.iter().map(|steps| run.service(steps))).await;
     let mut errors = Vec::new();
     for result in finished {
@@ -212,7 +165,13 @@ impl Run<'_> {
         let listed = |now: &Inventory| now.union(during);
         let recorded = self
             .cluster
-            .change_inventory(&self.plan.namespace, &self.plan.stamp, owner, &listed)
+            .change_inventory(
+                &self.plan.namespace,
+                &self.plan.stamp,
+                owner,
+                Missing::Make,
+                &listed,
+            )
             .await;
         match recorded {
             Ok(_) => Ok(()),
@@ -268,7 +227,13 @@ impl Run<'_> {
             next
         };
         self.cluster
-            .change_inventory(&self.plan.namespace, &self.plan.stamp, None, &without)
+            .change_inventory(
+                &self.plan.namespace,
+                &self.plan.stamp,
+                None,
+                Missing::Fail,
+                &without,
+            )
             .await?;
         Ok(())
     }

@@ -210,7 +210,7 @@ impl Cluster {
             let Some(found) = self.read_admission(base).await? else {
                 return Err(Error::failed(format!("cannot {attempt}: there is none"))
                     .reason("NoRouter")
-                    .hint("dev router install makes it"));
+                    .hint("`dev router install` makes it"));
             };
             let entries: Vec<Value> = match found["data"]["environments"].as_str() {
                 None => Vec::new(),

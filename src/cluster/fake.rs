@@ -61,6 +61,11 @@ impl Fake {
         state.objects.insert(path.to_owned(), stored);
     }
 
+    /// Removes an object, as somebody else would.
+    pub(crate) fn remove(&self, path: &str) {
+        self.0.lock().unwrap().objects.remove(path);
+    }
+
     /// The next request of this method whose path contains this text goes wrong.
     pub(crate) fn next(&self, method: Method, part: &'static str, mishap: Mishap) {
         self.0
@@ -290,6 +295,10 @@ impl State {
         let wanted = &options["preconditions"]["uid"];
         if !wanted.is_null() && *wanted != now["metadata"]["uid"] {
             return status(409, "Conflict", "another UID");
+        }
+        let wanted = &options["preconditions"]["resourceVersion"];
+        if !wanted.is_null() && *wanted != now["metadata"]["resourceVersion"] {
+            return status(409, "Conflict", "another version");
         }
         self.objects.remove(path);
         let below = format!("{path}/");

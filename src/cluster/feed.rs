@@ -281,6 +281,7 @@ fn take<K: Resource<DynamicType = ()>>(
     let now = shared.now();
     let mut state = shared.lock();
     on_event(&mut state.world, &event, now);
+    note(&mut state.world, kind, &event);
     let named = |mut object: K| {
         trim(&mut object);
         (object.meta().name.clone().unwrap_or_default(), object)
@@ -308,6 +309,26 @@ fn take<K: Resource<DynamicType = ()>>(
     drop(state);
     if !quiet {
         shared.changed();
+    }
+}
+
+/// Notes what tells later that an object was deleted.
+fn note<K: Resource>(world: &mut World, kind: Watched, event: &Event<K>) {
+    match event {
+        Event::Init => world.lists.entry(kind).or_default().begun += 1,
+        Event::InitDone => {
+            let lists = world.lists.entry(kind).or_default();
+            lists.read = lists.begun;
+        }
+        Event::InitApply(object) | Event::Apply(object) => {
+            if !matches!(kind, Watched::Events | Watched::ClaimEvents) {
+                world.seen.extend(object.meta().uid.clone());
+            }
+        }
+        Event::Delete(object) if kind == Watched::Jobs => {
+            world.deleted_jobs.extend(object.meta().uid.clone());
+        }
+        Event::Delete(_) => {}
     }
 }
 

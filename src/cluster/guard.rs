@@ -216,7 +216,7 @@ async fn ask(cluster: &Cluster, identity: &Identity, ui: &Ui) -> Result<()> {
             cluster.server
         ))
         .reason("ClusterNotAdmitted")
-        .hint(format!("to admit it once and for all: dev admit --context {context}"))
+        .hint(format!("to admit it once and for all: `dev admit --context {context}`"))
         .hint(format!("in automation: {UID_VARIABLE}={identity}"))
     };
     if !ui.can_ask() {

@@ -2,7 +2,7 @@
 //! that it read, and a refused one reads again.
 
 use http::Request;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Resource};
 use crate::error::{Error, Result};
@@ -21,6 +21,23 @@ fn resource() -> Resource {
     }
 }
 
+/// A record as it was read.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) inventory: Inventory,
+    /// What a deletion of this version of it asks for.
+    preconditions: Value,
+}
+
+/// What is done where there is no record to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// It is made.
+    Make,
+    /// Somebody deleted it: that is an error.
+    Fail,
+}
+
 impl Cluster {
     /// The record in a namespace; `None` where there is none.
     ///
@@ -31,11 +48,25 @@ impl Cluster {
         namespace: &str,
         stamp: &Stamp,
     ) -> Result<Option<Inventory>> {
+        let record = self.read_record(namespace, stamp).await?;
+        Ok(record.map(|record| record.inventory))
+    }
+
+    /// The same with the version of it.
+    pub(super) async fn read_record(
+        &self,
+        namespace: &str,
+        stamp: &Stamp,
+    ) -> Result<Option<Record>> {
         let Some(found) = self.inventory_object(namespace, &stamp.env).await? else {
             return Ok(None);
         };
         check_owner(&found, namespace, stamp)?;
-        Inventory::from_config_map(&found).map(Some)
+        let metadata = &found["metadata"];
+        Ok(Some(Record {
+            inventory: Inventory::from_config_map(&found)?,
+            preconditions: json!({"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}),
+        }))
     }
 
     async fn inventory_object(&self, namespace: &str, env: &str) -> Result<Option<Value>> {
@@ -51,6 +82,7 @@ impl Cluster {
         namespace: &str,
         stamp: &Stamp,
         owner: Option<&str>,
+        missing: Missing,
         change: &(dyn Fn(&Inventory) -> Inventory + Sync),
     ) -> Result<bool> {
         let env = stamp.env.as_str();
@@ -62,6 +94,7 @@ impl Cluster {
                     check_owner(found, namespace, stamp)?;
                     Inventory::from_config_map(found)?
                 }
+                None if missing == Missing::Fail => return Err(removed(namespace)),
                 None => Inventory::default(),
             };
             let next = change(&now);
@@ -92,7 +125,10 @@ impl Cluster {
             match self.try_send::<Value>(request).await {
                 Ok(_) => return Ok(true),
                 Err(failure) if failure.is_conflict() => {}
-                Err(failure) => return Err(self.explain_failure(&attempt, &failure)),
+                Err(failure) => {
+                    let error = self.explain_failure(&attempt, &failure);
+                    return Err(unwritable(error, namespace, env));
+                }
             }
         }
         Err(
@@ -106,20 +142,51 @@ impl Cluster {
         format!("{path}?fieldManager={}", labels::MANAGER)
     }
 
-    /// Deletes the record.
-    pub(super) async fn delete_inventory(&self, namespace: &str, env: &str) -> Result<()> {
+    /// Deletes the record as it was read; gives whether it was still that.
+    pub(super) async fn delete_record(
+        &self,
+        namespace: &str,
+        env: &str,
+        record: &Record,
+    ) -> Result<bool> {
         let path = resource().object(Some(namespace), &labels::inventory_name(env));
-        match self
-            .try_send::<Value>(Request::delete(path).body(Vec::new()))
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(failure) if failure.is_not_found() => Ok(()),
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": record.preconditions});
+        let request = Request::delete(path)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(options.to_string().into_bytes());
+        match self.try_send::<Value>(request).await {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.is_not_found() => Ok(true),
+            Err(failure) if failure.is_conflict() => Ok(false),
             Err(failure) => Err(self.explain_failure(
                 &format!("delete the record of the environment in {namespace}"),
                 &failure,
             )),
         }
+    }
+}
+
+fn removed(namespace: &str) -> Error {
+    Error::failed(format!(
+        "the environment in {namespace} was removed while it was brought up"
+    ))
+    .reason("RemovedMeanwhile")
+    .hint("is `dev down` at work on it? `dev up` makes it again")
+}
+
+/// The error of a record that cannot be written.
+fn unwritable(error: Error, namespace: &str, env: &str) -> Error {
+    let name = labels::inventory_name(env);
+    match error.reason_code() {
+        // What helps for other objects does not help here.
+        Some("ImmutableField") => Error::failed(format!(
+            "the ConfigMap {name} in {namespace}, which lists what the environment owns, was made immutable"
+        ))
+        .reason("ImmutableInventory")
+        .hint(format!(
+            "delete it, then run `dev up`, which writes it anew: kubectl -n {namespace} delete configmap {name}"
+        )),
+        _ => error,
     }
 }
 

@@ -2,17 +2,18 @@
 
 mod classify;
 mod delete;
+mod end;
 mod environments;
+mod foresee;
 mod survey;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use http::Request;
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::cluster::{Cluster, Resource, namespace};
+use crate::cluster::inventory::Record;
+use crate::cluster::{Cluster, Resource};
 use crate::error::{Error, Result};
 use crate::manifest::ObjectKey;
 use crate::manifest::labels::{self, Stamp};
@@ -20,8 +21,10 @@ use crate::plan::{Inventory, NamespaceState, Rank, rank};
 
 use classify::{Class, Earlier};
 pub(super) use delete::{Target, delete_and_await};
+use end::End;
 pub use environments::{Environment, list_environments};
-use survey::{survey, with_recorded};
+pub use foresee::foresee;
+use survey::{Survey, survey, with_recorded};
 
 /// How an environment is removed.
 #[derive(Clone, Debug)]
@@ -51,15 +54,19 @@ pub struct Removed {
     pub kept: Vec<ObjectKey>,
     /// Objects in the namespace that are not the environment's.
     pub foreign: Vec<ObjectKey>,
+    /// Objects in no namespace that the inventory lists, and that `dev` did not make.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<ObjectKey>,
     /// What became of the namespace.
+    #[serde(rename = "namespaceEnd")]
     pub namespace: NamespaceEnd,
     /// What could not be removed or looked at, and why.
     pub failures: Vec<Error>,
 }
 
-/// What became of the namespace.
+/// What became of the namespace. Serialised as `{"state": "kept", "why": "…"}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(tag = "state", content = "why", rename_all = "camelCase")]
 pub enum NamespaceEnd {
     /// There was none.
     #[default]
@@ -76,6 +83,14 @@ impl Removed {
         self.removed.is_empty()
             && self.failures.is_empty()
             && self.namespace != NamespaceEnd::Deleted
+    }
+
+    /// Notes an object that is not the environment's.
+    fn leave(&mut self, key: ObjectKey) {
+        match key.namespace {
+            Some(_) => self.foreign.push(key),
+            None => self.outside.push(key),
+        }
     }
 
     /// The first failure, with the others among its causes.
@@ -116,24 +131,11 @@ pub async fn down(
         }
         NamespaceState::Active { .. } | NamespaceState::Unreadable => {}
     }
-    let (inventory, kinds) = futures::future::try_join(
-        cluster.read_inventory(namespace, stamp),
-        cluster.deletable_kinds(),
-    )
-    .await?;
-    let recorded = inventory.is_some();
-    let inventory = inventory.unwrap_or_default();
-    let kinds = with_recorded(cluster, kinds, &inventory).await?;
-
-    let survey = survey(
-        cluster,
-        stamp,
-        namespace,
-        &kinds,
-        &inventory,
-        &Earlier::default(),
-    )
-    .await?;
+    let Whole {
+        record,
+        kinds,
+        survey,
+    } = look_around(cluster, stamp, namespace).await?;
     let earlier = survey.earlier;
     report.failures.extend(survey.failures);
     let own = labels::inventory_name(&stamp.env);
@@ -145,34 +147,78 @@ pub async fn down(
                 .or_default()
                 .push(found.target),
             Class::Kept => report.kept.push(found.target.key),
-            Class::Foreign => report.foreign.push(found.target.key),
+            Class::Foreign => report.leave(found.target.key),
             Class::Dependent | Class::Ambient => {}
         }
     }
-    // The record was read, even where ConfigMaps may not be listed.
-    let record = waves.remove(&Wave::Record).is_some() || recorded;
+    // One that is found though none was read was made just now.
+    let mut changed = waves.remove(&Wave::Record).is_some() && record.is_none();
     for targets in waves.into_values() {
         let outcome = delete::run(cluster, targets, options.timeout, tell).await?;
         report.removed.extend(outcome.gone);
         report.failures.extend(outcome.failures);
     }
     // Last, so that an interrupted run is continued by the next one; kept while something of it is left.
-    if record && report.failures.is_empty() {
-        cluster.delete_inventory(namespace, &stamp.env).await?;
+    if let Some(record) = record.filter(|_| report.failures.is_empty()) {
+        changed |= !cluster
+            .delete_record(namespace, &stamp.env, &record)
+            .await?;
     }
-    report.namespace = end_namespace(
+    if changed {
+        report.failures.push(brought_up(namespace));
+    }
+    let end = End {
         cluster,
         stamp,
         namespace,
-        &state,
-        &kinds,
-        &earlier,
-        options,
-        tell,
-        &mut report,
+        kinds: &kinds,
+        earlier: &earlier,
+    };
+    report.namespace = end
+        .come(
+            &state,
+            options.keep_namespace,
+            options.timeout,
+            tell,
+            &mut report,
+        )
+        .await?;
+    Ok(report)
+}
+
+/// Not everything is gone, and more is coming.
+fn brought_up(namespace: &str) -> Error {
+    Error::failed(format!(
+        "the environment in {namespace} was brought up while it was removed"
+    ))
+    .reason("ChangedMeanwhile")
+    .hint("is `dev up` at work on it? When that has ended, run `dev down` again")
+}
+
+/// All that is in a namespace, and whose it is.
+struct Whole {
+    /// The inventory of the environment.
+    record: Option<Record>,
+    kinds: Vec<Resource>,
+    survey: Survey,
+}
+
+async fn look_around(cluster: &Cluster, stamp: &Stamp, namespace: &str) -> Result<Whole> {
+    let (record, kinds) = futures::future::try_join(
+        cluster.read_record(namespace, stamp),
+        cluster.deletable_kinds(),
     )
     .await?;
-    Ok(report)
+    let nothing = Inventory::default();
+    let inventory = record.as_ref().map_or(&nothing, |record| &record.inventory);
+    let kinds = with_recorded(cluster, kinds, inventory).await?;
+    let earlier = Earlier::default();
+    let survey = survey(cluster, stamp, namespace, &kinds, inventory, &earlier).await?;
+    Ok(Whole {
+        record,
+        kinds,
+        survey,
+    })
 }
 
 /// When an object is deleted.
@@ -202,98 +248,4 @@ impl Wave {
             Self::Second
         }
     }
-}
-
-/// Deletes the namespace, where `dev` made it for this environment and nothing but the environment was in it.
-#[allow(clippy::too_many_arguments)]
-async fn end_namespace(
-    cluster: &Cluster,
-    stamp: &Stamp,
-    namespace: &str,
-    state: &NamespaceState,
-    kinds: &[Resource],
-    earlier: &Earlier,
-    options: &DownOptions,
-    tell: &(dyn Fn(&str) + Sync),
-    report: &mut Removed,
-) -> Result<NamespaceEnd> {
-    let kept = |why: &str| Ok(NamespaceEnd::Kept(why.to_owned()));
-    if options.keep_namespace {
-        return kept("as asked");
-    }
-    if *state == NamespaceState::Unreadable {
-        return kept("you may not see who made it");
-    }
-    if !is_ours(state, stamp) {
-        return kept("it was not made by dev for this environment");
-    }
-    if let NamespaceState::Active { labels } = state
-        && labels.get(labels::KEEP).is_some_and(|mark| mark == "true")
-    {
-        return kept("it is marked dev/keep");
-    }
-    if !report.failures.is_empty() {
-        return kept("not everything in it could be removed");
-    }
-    // Looked at again: others may have put something there in the meantime.
-    let nothing = Inventory::default();
-    let survey = survey(cluster, stamp, namespace, kinds, &nothing, earlier).await?;
-    let left: Vec<ObjectKey> = survey
-        .found
-        .into_iter()
-        .filter(|found| matches!(found.class, Class::Owned | Class::Kept | Class::Foreign))
-        .map(|found| found.target.key)
-        .collect();
-    if !left.is_empty() {
-        let names: Vec<String> = left.iter().take(10).map(ToString::to_string).collect();
-        let more = left.len().saturating_sub(names.len());
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        return kept(&format!("{}{more} is in it", names.join(", ")));
-    }
-    let unseen: Vec<&str> = survey
-        .unseen
-        .iter()
-        .filter(|kind| !classify::is_passing(kind))
-        .map(|kind| kind.plural.as_str())
-        .collect();
-    if !unseen.is_empty() {
-        return kept(&format!(
-            "you may not see whether there are {} in it",
-            unseen.join(", ")
-        ));
-    }
-    let path = namespace::resource().object(None, namespace);
-    let attempt = format!("delete the namespace {namespace}");
-    match cluster
-        .try_send::<Value>(Request::delete(path).body(Vec::new()))
-        .await
-    {
-        Ok(_) => {}
-        Err(failure) if failure.is_not_found() => return Ok(NamespaceEnd::Deleted),
-        Err(failure) if failure.is_forbidden() => {
-            let error = cluster.explain_failure(&attempt, &failure);
-            let why = error.to_string();
-            report.failures.push(error);
-            return kept(&why);
-        }
-        Err(failure) => return Err(cluster.explain_failure(&attempt, &failure)),
-    }
-    cluster
-        .await_namespace_end(namespace, options.timeout, tell)
-        .await?;
-    Ok(NamespaceEnd::Deleted)
-}
-
-fn is_ours(state: &NamespaceState, stamp: &Stamp) -> bool {
-    let NamespaceState::Active { labels: marks } = state else {
-        return false;
-    };
-    let is = |key: &str, value: &str| marks.get(key).is_some_and(|found| found == value);
-    is(labels::MANAGED_BY, labels::MANAGER)
-        && is(labels::ENV, &stamp.env)
-        && is(labels::APP, &stamp.app)
 }

@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::cluster::feed::{self, Notice, OnNotice, Shared};
 use crate::cluster::health::{
-    Health, Index, Judgement, LogKey, LogWanted, Moment, ServiceObjects, Watched, World, judge,
+    Health, Index, Judgement, Known, LogKey, LogWanted, Moment, ServiceObjects, Watched, World,
+    judge,
 };
 use crate::cluster::logs;
 use crate::error::Error;
@@ -101,14 +102,15 @@ impl Watcher {
         let deadline = began + timeout;
         let own = own_kinds(services);
         let needed = with_parts(&own);
-        let services = &self.pinned(services, deadline).await;
+        let mut services = self.pinned(services, deadline).await;
         self.need(&needed, &own);
         let mut changes = self.shared.changes();
         let mut told: Vec<Option<Health>> = vec![None; services.len()];
         loop {
             changes.mark_unchanged();
             let mut again = None;
-            if let Some(judged) = self.judge(services, &own, &needed, began.elapsed())? {
+            if let Some(judged) = self.judge(&services, &own, &needed, began.elapsed())? {
+                self.recognise(&mut services);
                 for (judgement, told) in judged.iter().zip(&mut told) {
                     if told.as_ref() != Some(&judgement.health) {
                         on_state(&judgement.health.service, &judgement.health);
@@ -122,13 +124,13 @@ impl Watcher {
                 self.need(&BTreeSet::from(DETAILS), &own);
                 self.read_logs(judged.iter().flat_map(|one| &one.logs));
                 if judged.iter().any(|one| one.health.is_failed()) || Instant::now() >= deadline {
-                    let services = self.last_word(services, began.elapsed()).await;
+                    let services = self.last_word(&services, began.elapsed()).await;
                     let after = began.elapsed();
                     return Err(WaitError::NotReady(NotReady { services, after }));
                 }
                 again = judged.iter().filter_map(|one| one.again).min();
             } else if Instant::now() >= deadline {
-                let services = self.last_word(services, began.elapsed()).await;
+                let services = self.last_word(&services, began.elapsed()).await;
                 let after = began.elapsed();
                 return Err(WaitError::NotReady(NotReady { services, after }));
             }
@@ -151,7 +153,11 @@ impl Watcher {
         let deadline = began + timeout;
         let own = own_kinds(services);
         let mut needed = with_parts(&own);
-        let services = &self.pinned(services, deadline).await;
+        let mut services = self.pinned(services, deadline).await;
+        // A look says what is missing, not what became of it.
+        let targets = services.iter_mut().flat_map(|one| &mut one.workloads);
+        targets.for_each(|target| target.known = Known::Nothing);
+        let services = &services;
         let mut changes = self.shared.changes();
         loop {
             self.need(&needed, &own);
@@ -172,28 +178,54 @@ impl Watcher {
         }
     }
 
-    /// The services with the generation of each object as it is now, where a watch that is behind could show an older one. A list
+    /// The services with uid and generation of each object as it is now, where a watch that is behind could show an older one. A list
     /// that has not begun yet cannot.
     async fn pinned(&self, services: &[ServiceObjects], deadline: Instant) -> Vec<ServiceObjects> {
         let mut services = services.to_vec();
-        let begun = self.shared.lock().begun.clone();
-        let stale = services
-            .iter_mut()
-            .flat_map(|service| &mut service.workloads)
-            .filter(|target| target.generation.is_none())
-            .filter_map(|target| {
-                let kind = Watched::of(&target.key.api_version, &target.key.kind)?;
-                begun.contains(&kind).then_some((kind, target))
-            });
-        let reads = stale.map(|(kind, target)| async move {
-            // An object that cannot be read is judged by what the watch shows of it.
-            if let Ok(Some(meta)) = self.shared.metadata(kind, &target.key.name).await {
-                target.uid = meta.uid;
-                target.generation = meta.generation;
+        let (begun, lists) = {
+            let state = self.shared.lock();
+            (state.begun.clone(), state.world.lists.clone())
+        };
+        let mut stale = Vec::new();
+        for target in services.iter_mut().flat_map(|one| &mut one.workloads) {
+            let Some(kind) = Watched::of(&target.key.api_version, &target.key.kind) else {
+                continue;
+            };
+            if let Known::There { lists: so_far } = &mut target.known {
+                *so_far = lists.get(&kind).map_or(0, |lists| lists.begun);
+            }
+            if target.generation.is_none() && begun.contains(&kind) {
+                stale.push((kind, target));
+            }
+        }
+        let reads = stale.into_iter().map(|(kind, target)| async move {
+            match self.shared.metadata(kind, &target.key.name).await {
+                Ok(Some(meta)) => {
+                    target.uid = meta.uid;
+                    target.generation = meta.generation;
+                }
+                Ok(None) if target.known != Known::Nothing => target.known = Known::Gone,
+                // An object that cannot be read is judged by what the watch shows of it.
+                Ok(None) | Err(_) => {}
             }
         });
         let _late = timeout_at(deadline, futures::future::join_all(reads)).await;
         services
+    }
+
+    /// Notes which objects are meant, where that was not known: others of their names are others.
+    fn recognise(&self, services: &mut [ServiceObjects]) {
+        let state = self.shared.lock();
+        for target in services.iter_mut().flat_map(|one| &mut one.workloads) {
+            let (Known::There { lists }, None) = (target.known, &target.uid) else {
+                continue;
+            };
+            let kind = Watched::of(&target.key.api_version, &target.key.kind);
+            // What an earlier list shows may be an older object.
+            let later = kind.filter(|kind| state.world.lists_of(*kind).read > lists);
+            let uid = later.and_then(|kind| state.world.uid_of(kind, &target.key.name));
+            target.uid = uid.map(str::to_owned);
+        }
     }
 
     /// `None` until everything that is needed was read once.

@@ -18,7 +18,7 @@ use crate::ui::Ui;
   dev diff --base-version       what `dev deploy` would change
   dev diff -o json
 
-Nothing is built or written.")]
+Nothing is built or written. What `dev up` would refuse is shown, and is an error here too.")]
 pub struct Diff {
     /// Services; in a full copy with what they need [default: all, as a full copy]
     #[arg(value_name = "SERVICE")]
@@ -38,6 +38,7 @@ pub struct Diff {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Shown {
     namespace: String,
     counts: Counts,
@@ -73,6 +74,9 @@ impl Diff {
 }
 
 /// Prints a plan: data on stdout, the count on stderr.
+///
+/// # Errors
+/// That of what cannot be done, when all of it was printed: what is shown would fail.
 pub fn show(plan: &Plan, ui: &Ui) -> Result<()> {
     let shown = Shown {
         namespace: plan.namespace.clone(),
@@ -82,5 +86,5 @@ pub fn show(plan: &Plan, ui: &Ui) -> Result<()> {
     let text = render_diff(plan)?;
     ui.data(&shown, |_| text)?;
     ui.note(format!("{}: {}", plan.namespace, shown.counts));
-    Ok(())
+    plan.check()
 }

@@ -8,6 +8,7 @@ use super::Context;
 use crate::cluster::exec::{ExecOptions, exec};
 use crate::cluster::pods::PodSet;
 use crate::cluster::terminal;
+use crate::environment::misspelt;
 use crate::error::Result;
 
 /// Run a command in a service's container
@@ -41,7 +42,9 @@ impl Exec {
         let settings = context.settings()?;
         let cluster = context.connect().await?;
         let (namespace, env) = (&settings.namespace.value, &settings.env.value);
-        let set = PodSet::find(&cluster.client, namespace, &self.service, env).await?;
+        let set = PodSet::find(&cluster.client, namespace, &self.service, env)
+            .await
+            .map_err(|error| misspelt(error, &settings.project.project.services, &self.service))?;
         let tty = self.tty && std::io::stdin().is_terminal();
         if self.tty && !tty {
             context

@@ -28,7 +28,8 @@ pub const ROUTER: &str = "dev-router";
   dev image save dev.tar              an archive for `ctr images import`, `docker load`, …
   dev image push --router             the image of router and control, with Envoy in it
 
-On Linux of the cluster's architecture the image is made from the running program. The full reference is printed.")]
+On Linux of the cluster's architecture the image is made from the running program. The full
+reference is printed.")]
 pub struct Image {
     /// What to do with it.
     #[command(subcommand)]
@@ -162,7 +163,7 @@ impl Image {
                     return Err(Error::usage(
                         "this cluster is no local one that images can be loaded into",
                     )
-                    .hint("push it: dev image push --registry HOST/PATH"));
+                    .hint("push it: `dev image push --registry HOST/PATH`"));
                 };
                 let platform = Platform::linux(&nodes::architecture(&cluster).await);
                 let found = Found::of(&which, &platform, &task)?;

@@ -8,10 +8,10 @@ use clap::Args;
 use super::Context;
 use crate::cluster::logs::{Form, LogOptions, render, stream};
 use crate::cluster::pods::PodSet;
-use crate::environment::with_needs;
+use crate::environment::{misspelt, with_needs};
 use crate::error::{Error, Result};
 use crate::settings::duration;
-use crate::ui::Format;
+use crate::ui::{Format, stdout_closed};
 
 /// Show the logs of services
 #[derive(Args, Debug)]
@@ -67,7 +67,7 @@ impl Logs {
                 Ok(set) => sets.push(set),
                 // A service without pods (a ConfigMap of its own) says nothing, unless it was asked for.
                 Err(error) if self.services.is_empty() => context.ui.detail(error.to_string()),
-                Err(error) => return Err(error),
+                Err(error) => return Err(misspelt(error, known, service)),
             }
         }
         if sets.is_empty() {
@@ -91,13 +91,17 @@ impl Logs {
             },
         };
         let ui = &context.ui;
-        stream(
+        let lines = stream(
             &cluster.client,
             &sets,
             &options,
             |line| ui.write(render(&line, form).as_bytes()),
             |notice| ui.note(notice),
-        )
-        .await
+        );
+        tokio::select! {
+            ended = lines => ended,
+            // `dev logs -f web | head -1`: the next line may be long in coming.
+            () = stdout_closed(), if options.follow => Ok(()),
+        }
     }
 }

@@ -19,8 +19,8 @@ use crate::ui::Format;
   dev render --base-version           as `dev deploy` would apply them to the base
   dev render -o json                  a Kubernetes List
 
-Nothing is built and no cluster is asked, except for services that are `live: true` and for overlays. Without --overlay
-it renders a full copy, whatever `dev up` would choose.
+Nothing is built and no cluster is asked, except for services that are `live: true` and for
+overlays. Without --overlay it renders a full copy, whatever `dev up` would choose.
 What was left out is said on stderr; -v says every change.")]
 pub struct Render {
     /// Services, with what they need [default: all]

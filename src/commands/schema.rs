@@ -5,6 +5,7 @@ use clap::Args;
 use super::Context;
 use crate::error::Result;
 use crate::project::Project;
+use crate::ui::Format;
 
 /// Print the JSON Schema of dev.yaml
 #[derive(Args, Debug)]
@@ -18,6 +19,10 @@ impl Schema {
     /// Prints the schema.
     pub fn run(self, context: &Context) -> Result<()> {
         let schema = schemars::schema_for!(Project);
-        context.ui.print(format!("{:#}", schema.as_value()))
+        match context.ui.format() {
+            // A schema is JSON where nothing else is asked for.
+            Format::Table | Format::Json => context.ui.print(format!("{:#}", schema.as_value())),
+            Format::Yaml => context.ui.data(schema.as_value(), |_| String::new()),
+        }
     }
 }

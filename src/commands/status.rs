@@ -87,7 +87,10 @@ impl Status {
             let (env, namespace) = (&shown.env, &shown.namespace);
             context.ui.note(match shown.state {
                 "terminating" => format!("{env} is being removed (namespace {namespace})"),
-                _ => format!("{env} is not up (namespace {namespace}): `dev up` makes it"),
+                _ => {
+                    let verb = if self.base_version { "deploy" } else { "up" };
+                    format!("{env} is not up (namespace {namespace}): `dev {verb}` makes it")
+                }
             });
         }
         Ok(())

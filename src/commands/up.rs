@@ -12,20 +12,21 @@ use crate::error::Result;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   dev up                        every service of dev.yaml, in <app>-<your name>
-  dev up reviews                one service; the others are borrowed of the base, where there is one with routers
+  dev up reviews                one service; the others are borrowed of a base that has routers
   dev up reviews --full         one service and a copy of all that it needs
   dev up --overlay              update the services that are copied already
   dev up -e pr-12 -p ci         another environment, with another profile
   dev up --dry-run              what would change, and nothing is written (like dev diff)
   dev up -o json | jq .services
 
-A full copy is an application of its own. An overlay copies only the services that are named; every other Service of
-the base answers under its own name too, and requests to the base that carry `baggage: dev-env=NAME` reach the copies.
-With services named, an overlay is made where dev.yaml names a base that has routers or admits environments, and the
-environment is no full copy yet; --overlay and --full decide otherwise. `dev down SERVICE` gives a copy back.
+A full copy is an application of its own. An overlay copies only the services that are named; every
+other Service of the base answers under its own name too, and requests to the base that carry
+`baggage: dev-env=NAME` reach the copies. With services named, an overlay is made where dev.yaml
+names a base that has routers or admits environments, and the environment is no full copy yet;
+--overlay and --full decide otherwise. `dev down SERVICE` gives a copy back.
 
-What has not changed is not built, pushed or written again. Ctrl-C is safe at any point: a second `dev up` goes on,
-`dev down` removes what is there.")]
+What has not changed is not built, pushed or written again. Ctrl-C is safe at any point: a second
+`dev up` goes on, `dev down` removes what is there.")]
 pub struct Up {
     /// Services; in a full copy with what they need [default: all, as a full copy]
     #[arg(value_name = "SERVICE")]
@@ -93,7 +94,7 @@ pub async fn apply(
     let report = bring_up(settings, scope, cluster, &options, &context.ui).await?;
     context
         .ui
-        .data(&report, crate::environment::Report::table)?;
+        .report(&report, crate::environment::Report::table)?;
     let Some(overlay) = &report.overlay else {
         return Ok(());
     };

@@ -13,11 +13,12 @@ use crate::error::Result;
   dev validate                 dev.yaml, templates, manifests, names, references
   dev validate -o json         for editors and CI
 
-It renders every service for your environment and for the base, and writes nothing. Services that are
-`live: true` need a cluster and are left out.")]
+It renders every service for your environment and for the base, and writes nothing. Services that
+are `live: true` need a cluster and are left out.")]
 pub struct Validate {}
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Report {
     file: std::path::PathBuf,
     services: usize,
@@ -46,7 +47,7 @@ impl Validate {
             left_out,
         };
         rendered.tell(&context.ui);
-        context.ui.data(&report, |report| {
+        context.ui.report(&report, |report| {
             let mut text = format!(
                 "{} is valid: {} services, {} objects",
                 report.file.display(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::readiness::{Readiness, Shelf};
 use super::report::{Report, service_reports};
-use super::{Overlay, Scope, ServiceImages, admission, wanted};
+use super::{Overlay, Scope, ServiceImages, Wanted, admission, profile, wanted};
 use crate::cluster::apply::{self, ApplyOptions};
 use crate::cluster::base::Base;
 use crate::cluster::health::Health;
@@ -55,7 +55,7 @@ pub async fn preview(
     let images = ServiceImages::plan(settings, scope).await?;
     let wanted = wanted(settings, scope, cluster, &images, ui).await?;
     let plan = wanted.plan(scope, options)?;
-    wanted.tell(&plan, scope, ui);
+    tell(&wanted, settings, scope, &plan, ui);
     Ok(rehearsed(cluster, plan, settings.root()).await)
 }
 
@@ -86,7 +86,7 @@ pub async fn bring_up(
     )?;
     let plan = wanted.plan(scope, options)?;
     plan.check()?;
-    wanted.tell(&plan, scope, ui);
+    tell(&wanted, settings, scope, &plan, ui);
     ui.note(format!(
         "{} on {}: {}",
         scope.namespace,
@@ -111,6 +111,7 @@ pub async fn bring_up(
     let owner = label_from(&settings.user);
     let root = Some(settings.root());
     let healths = apply_and_wait(scope, cluster, &plan, options, owner, root, ui).await?;
+    apply::confirm(cluster, &wanted.desired, &plan).await?;
     let exposed = exposed::read(&cluster.client, &scope.namespace).await?;
     let overlay = match &base {
         Some(base) => Some(look_at_routes(base, scope, &exposed, cluster, options, began).await),
@@ -125,8 +126,17 @@ pub async fn bring_up(
         images: made,
         services: service_reports(healths, scope, &exposed, overlay.as_ref()),
         overlay,
+        waited: options.wait,
         seconds: began.elapsed().as_secs_f64(),
     })
+}
+
+/// Says what a person should know before anything is written.
+fn tell(wanted: &Wanted, settings: &Settings, scope: &Scope, plan: &Plan, ui: &Ui) {
+    for remark in profile::remarks(settings, scope, plan) {
+        ui.note(remark);
+    }
+    wanted.tell(plan, scope, ui);
 }
 
 /// Fails before the first write where a right is missing. An environment that is as it should be takes none.

@@ -4,6 +4,7 @@ mod admission;
 mod bring_up;
 mod images;
 pub mod overlay;
+mod profile;
 mod progress;
 mod readiness;
 mod render;
@@ -11,6 +12,7 @@ mod report;
 mod routing;
 mod scope;
 mod select;
+mod sets;
 mod wanted;
 
 pub use admission::dismiss;
@@ -22,5 +24,5 @@ pub use report::{
 };
 pub use routing::{Overlay, Routing, is_borrowed};
 pub use scope::Scope;
-pub use select::{exactly, with_needs};
+pub use select::{exactly, misspelt, with_needs};
 pub use wanted::{Wanted, wanted, without};

@@ -13,7 +13,7 @@ use super::report::{not_ready, service_objects};
 use super::{Scope, UpOptions};
 use crate::cluster::Cluster;
 use crate::cluster::apply::{self, Observer};
-use crate::cluster::health::{Health, ServiceObjects};
+use crate::cluster::health::{Health, ServiceObjects, Target};
 use crate::cluster::wait::{WaitError, Watcher};
 use crate::error::{Error, Place, Result};
 use crate::manifest;
@@ -31,6 +31,8 @@ type Ended = Result<Health, WaitError>;
 enum Step {
     /// Not all of them are written.
     Open,
+    /// The same, and they will be when what all services stand on is.
+    Foundation,
     /// All of them are written.
     Applied,
     /// They will not all be written.
@@ -97,9 +99,14 @@ impl<'a> Readiness<'a> {
         for service in &scope.services {
             let objects = objects_of(service, plan);
             readiness.objects.push(objects.clone());
-            // Without a workload to apply, what runs is what is looked at.
-            let at_once = !steps.services.iter().any(|steps| steps.service == *service);
-            let (tx, mut rx) = watch::channel(if at_once { Step::Applied } else { Step::Open });
+            let has_steps = steps.services.iter().any(|steps| steps.service == *service);
+            let step = match (has_steps, plan.is_empty()) {
+                (true, _) => Step::Open,
+                // Without a workload to apply, what runs is what is looked at.
+                (false, true) => Step::Applied,
+                (false, false) => Step::Foundation,
+            };
+            let (tx, mut rx) = watch::channel(step);
             let (watcher, progress) = (&shelf.watcher, &shelf.progress);
             let wait = async move {
                 // The sender lives as long as the waits. What failed is never waited for: the apply ends with its error.
@@ -189,6 +196,13 @@ impl Observer for Readiness<'_> {
                 self.progress
                     .state(service, &format!("waits for {}", needs.join(", ")));
             }
+            Progress::FoundationApplied => {
+                for tx in self.steps.values() {
+                    if *tx.borrow() == Step::Foundation {
+                        tx.send_replace(Step::Applied);
+                    }
+                }
+            }
             Progress::ServiceApplied(service) => self.step(service, Step::Applied),
             Progress::ServiceFailed(service) => self.step(service, Step::Failed),
         }
@@ -228,8 +242,12 @@ fn objects_of(service: &str, plan: &Plan) -> ServiceObjects {
     let changes = plan.changes.iter();
     let stay = changes.filter(|change| change.service == service && change.desired.is_some());
     let mut objects = service_objects(stay.map(|change| (service, &change.key)));
-    objects.pop().unwrap_or_else(|| ServiceObjects {
+    let objects = objects.pop().unwrap_or_else(|| ServiceObjects {
         service: service.to_owned(),
         workloads: Vec::new(),
-    })
+    });
+    ServiceObjects {
+        workloads: objects.workloads.into_iter().map(Target::applied).collect(),
+        ..objects
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 
-use super::{Scope, ServiceImages, overlay};
+use super::{Scope, ServiceImages, overlay, sets};
 use crate::cluster::Cluster;
 use crate::cluster::base::Base;
 use crate::error::{Error, Result};
@@ -78,6 +78,7 @@ pub async fn render(
     cluster: Option<&Cluster>,
     ui: &Ui,
 ) -> Result<Rendered> {
+    sets::check(settings, ui)?;
     let root = settings.root();
     let git = git_state(settings).await?;
     let references = images.references();

@@ -34,6 +34,8 @@ pub struct Report {
     /// What an overlay borrows, and which requests reach it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overlay: Option<Overlay>,
+    /// Whether readiness was waited for.
+    pub waited: bool,
     /// How long all of it took, in seconds.
     pub seconds: f64,
 }
@@ -59,10 +61,12 @@ impl Report {
     pub fn table(&self) -> String {
         let mut text = services_table(&self.services, self.overlay.as_ref());
         let time = took(Duration::from_secs_f64(self.seconds));
-        text.push_str(&format!(
-            "\n\n{} is up in namespace {}: {} ({time})",
-            self.env, self.namespace, self.changes
-        ));
+        let state = match self.waited {
+            true => format!("is up in namespace {}", self.namespace),
+            false => format!("is applied in namespace {}, not waited for", self.namespace),
+        };
+        let changes = self.changes.done();
+        text.push_str(&format!("\n\n{} {state}: {changes} ({time})", self.env));
         text
     }
 }

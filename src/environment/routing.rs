@@ -17,7 +17,11 @@ use crate::manifest::labels;
 
 /// How requests of the base reach an environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "camelCase")]
+#[serde(
+    tag = "state",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum Routing {
     /// Every router leads requests with this header to the copies.
     Routed {
@@ -93,7 +97,7 @@ impl Routing {
                 "no request to {base} reaches {namespace}: the namespace {other} has its name there. The copies answer inside {namespace}"
             )),
             Self::NoRouter => Some(format!(
-                "no request to {base} reaches {namespace}: {base} has no routers (dev router install). The copies answer inside {namespace}"
+                "no request to {base} reaches {namespace}: {base} has no routers (`dev router install`). The copies answer inside {namespace}"
             )),
         }
     }
@@ -107,7 +111,7 @@ impl Routing {
                 Error::not_ready(message)
                     .reason("NotAdmitted")
                     .hint(format!(
-                        "who may write in {base} admits it: dev router admit {namespace} --base {base}"
+                        "who may write in {base} admits it: `dev router admit {namespace} --base {base}`"
                     ))
                     .hint("--no-wait is content without it"),
             ),
@@ -119,7 +123,7 @@ impl Routing {
             Self::Late { .. } => Some(
                 Error::not_ready(message)
                     .reason("NotRouted")
-                    .hint(format!("dev router status --base {base} shows what the routers wait for; --timeout waits longer")),
+                    .hint(format!("`dev router status --base {base}` shows what the routers wait for; --timeout waits longer")),
             ),
         }
     }

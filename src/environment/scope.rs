@@ -63,9 +63,11 @@ impl Scope {
     /// The same services as versions of the base itself.
     pub fn of_base(&self, settings: &Settings) -> Result<Self> {
         let Some(base) = &settings.base else {
-            return Err(Error::usage("there is no base to deploy to")
-                .at(settings.project.place(&["app"]))
-                .hint("add `base: NAMESPACE` to dev.yaml, or give --base NAMESPACE"));
+            return Err(
+                Error::usage("there is no base: neither --base nor dev.yaml names one")
+                    .at(settings.project.place(&["app"]))
+                    .hint("add `base: NAMESPACE` to dev.yaml, or give --base NAMESPACE"),
+            );
         };
         let mut scope = self.clone();
         scope.stamp.env = BASE_VERSION.to_owned();

@@ -50,6 +50,23 @@ pub fn exactly<'a>(
         .collect()
 }
 
+/// The error of a service that was not found in the cluster: a name that `dev.yaml` does not have either is a misspelt one.
+pub fn misspelt(error: Error, services: &BTreeMap<String, Service>, asked: &str) -> Error {
+    if error.reason_code() != Some("NoService") {
+        return error;
+    }
+    match exactly(services, &[asked.to_owned()]) {
+        Ok(_) => error,
+        Err(unknown) => {
+            let known = unknown.hints().to_vec();
+            let hints = error.hints().iter().filter(|hint| !known.contains(hint));
+            hints
+                .cloned()
+                .fold(unknown.reason("NoService"), Error::hint)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

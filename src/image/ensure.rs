@@ -42,9 +42,14 @@ pub enum Outcome {
     Built {
         /// How it got to the cluster.
         delivery: Delivery,
-        /// How long all of it took.
+        /// How long all of it took; serialised as `seconds`.
+        #[serde(rename = "seconds", serialize_with = "seconds")]
         took: Duration,
     },
+}
+
+fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(took.as_secs_f64())
 }
 
 /// How an image got to the cluster.

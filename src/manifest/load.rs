@@ -56,6 +56,22 @@ pub async fn load(
     }
 }
 
+/// The texts of a service that go through templates: manifests, values files of a chart, values in `dev.yaml`.
+pub fn templates(service: &Service, root: &Path) -> Result<Vec<String>> {
+    if let Some(helm) = &service.helm {
+        let mut texts = Vec::new();
+        for file in &helm.values {
+            texts.push(text::read(file, root)?);
+        }
+        let set = helm.set.values().filter_map(serde_json::Value::as_str);
+        texts.extend(set.map(str::to_owned));
+        return Ok(texts);
+    }
+    let entries = service.manifests.as_ref();
+    let files = files::resolve(entries.map_or(&[][..], |entries| entries.as_slice()), root)?;
+    files.iter().map(|file| text::read(file, root)).collect()
+}
+
 /// The objects of a template that is part of this program. `name` is how errors call it.
 pub fn builtin(
     name: &str,

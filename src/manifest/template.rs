@@ -62,7 +62,7 @@ pub struct Context {
 pub struct Git {
     /// The branch, empty when none is checked out.
     pub branch: String,
-    /// The full commit, empty outside of a repository.
+    /// The commit, abbreviated as git would, empty outside of a repository.
     pub commit: String,
     /// Whether there are uncommitted changes.
     pub dirty: bool,

@@ -104,6 +104,10 @@ pub fn check(value: &Value) -> Result<(), Problem> {
     if kind == "Secret" {
         texts(value, &["stringData"])?;
         texts(value, &["data"])?;
+        base64(value, "data")?;
+    }
+    if kind == "ConfigMap" {
+        base64(value, "binaryData")?;
     }
     Ok(())
 }
@@ -172,6 +176,36 @@ fn texts(value: &Value, path: &[&str]) -> Result<(), Problem> {
             format!("{shown} must be a mapping, found {}", show(other)),
         )),
     }
+}
+
+/// A mapping whose values are bytes, in Base64 as the API server reads it. Values are not told: the likely mistake is a password in
+/// plain text.
+fn base64(value: &Value, field: &str) -> Result<(), Problem> {
+    use base64::alphabet::STANDARD;
+    use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+    use base64::{DecodeError, Engine as _};
+    // Go leaves line ends out, and does not look at the bits after the last byte.
+    let lenient = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+    let engine = GeneralPurpose::new(&STANDARD, lenient);
+    for (key, value) in value[field].as_object().into_iter().flatten() {
+        let Some(text) = value.as_str() else { continue };
+        let bytes = text.replace(['\r', '\n'], "");
+        let why = match engine.decode(bytes) {
+            Ok(_) => continue,
+            Err(DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _)) => {
+                format!("its character {} is not allowed", at + 1)
+            }
+            Err(DecodeError::InvalidLength(_)) => "its length is no multiple of 4".to_owned(),
+            Err(DecodeError::InvalidPadding) => "the = at its end are wrong".to_owned(),
+        };
+        let message = format!("{field}.{key} must be Base64, but {why}");
+        let problem = Problem::new(&[field, key], message);
+        return Err(match field {
+            "data" => problem.hint("plain text goes into stringData"),
+            _ => problem.hint("plain text goes into data"),
+        });
+    }
+    Ok(())
 }
 
 fn plain(value: &Value) -> String {
@@ -317,6 +351,24 @@ mod tests {
                 "{problem:?}"
             );
         }
+        let secret = |text: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"a": text}});
+        for (text, words) in [
+            ("pass word", "its character 5 is not allowed"),
+            ("YQ", "the = at its end are wrong"),
+            ("YQ==YQ==", "its character 3 is not allowed"),
+            ("-_8=", "its character 1 is not allowed"),
+        ] {
+            let problem = check(&secret(text)).expect_err(text);
+            assert!(problem.message.contains(words), "{problem:?}");
+            assert!(!format!("{problem:?}").contains(text), "{problem:?}");
+            assert_eq!(problem.path, ["data", "a"]);
+        }
+        // As the API server reads it.
+        for text in ["", "YQ==", "YQ==\n", "YR==", "YWJj\r\nYWJj"] {
+            assert_eq!(check(&secret(text)), Ok(()), "{text:?}");
+        }
+        let binary = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "binaryData": {"a": "."}});
+        assert!(check(&binary).is_err());
         let fine = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "system:x"}});
         assert_eq!(check(&fine), Ok(()));
     }

@@ -41,11 +41,20 @@ pub struct Document {
 /// # Errors
 /// Names the place, the value, what was expected, and the nearest valid name of a misspelt field or variant.
 pub fn from_str<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T> {
+    from_str_with(text, file, &|_, _| None)
+}
+
+/// What is right where something of a wrong type was found: from the path (`services.web.needs`) and what stands there.
+pub type Form<'a> = &'a dyn Fn(&str, &str) -> Option<String>;
+
+/// Like [`from_str`], with a hint for values of a wrong type.
+pub fn from_str_with<T: DeserializeOwned>(text: &str, file: &Path, form: Form<'_>) -> Result<T> {
     let options = serde_saphyr::options! {
         legacy_octal_numbers: true,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|cause| typed(&cause, text, file))
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|cause| typed(&cause, text, file, form))
 }
 
 /// Reads every document of a file of Kubernetes objects: empty documents are left out, a `kind: List` gives its
@@ -139,7 +148,7 @@ pub fn stream(manifests: &[Manifest]) -> Result<String> {
     Ok(text)
 }
 
-fn typed(cause: &Cause, text: &str, file: &Path) -> Error {
+fn typed(cause: &Cause, text: &str, file: &Path, form: Form<'_>) -> Error {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let cause = cause.without_snippet();
     let (line, column) = cause
@@ -147,7 +156,9 @@ fn typed(cause: &Cause, text: &str, file: &Path) -> Error {
         .map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
     let found = value_at(text, line, column);
     let (message, hint) = explain(cause, &found);
-    let message = match path::at(text, line, column) {
+    let path = path::at(text, line, column);
+    let hint = hint.or_else(|| form(path.as_deref().filter(|_| is_of_type(cause))?, &found));
+    let message = match path {
         Some(path) => format!("{path}: {message}"),
         None => message,
     };
@@ -162,6 +173,14 @@ fn typed(cause: &Cause, text: &str, file: &Path) -> Error {
         .maybe_hint(hint)
 }
 
+/// Whether an error is about the type of a value.
+fn is_of_type(cause: &Cause) -> bool {
+    matches!(
+        cause,
+        Cause::Unexpected { .. } | Cause::SerdeInvalidType { .. } | Cause::InvalidScalar { .. }
+    )
+}
+
 /// The token that begins at a place, for messages.
 fn value_at(text: &str, line: usize, column: usize) -> String {
     let rest: String = text
@@ -173,7 +192,7 @@ fn value_at(text: &str, line: usize, column: usize) -> String {
         .collect();
     let end = match rest.chars().next() {
         Some(quote @ ('"' | '\'')) => rest[1..].find(quote).map(|at| at + 2),
-        Some('[' | '{') => Some(rest.len()),
+        Some('[' | '{') => flow_end(&rest),
         _ => [": ", " #", ", ", "]", "}"]
             .iter()
             .filter_map(|stop| rest.find(stop))
@@ -182,6 +201,22 @@ fn value_at(text: &str, line: usize, column: usize) -> String {
     let token = rest[..end.unwrap_or(rest.len())].trim_end();
     let token = token.strip_suffix(':').unwrap_or(token);
     token.chars().take(60).collect()
+}
+
+/// Where a list or mapping in brackets ends on its line.
+fn flow_end(text: &str) -> Option<usize> {
+    let mut open = 0_usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '[' | '{' => open += 1,
+            ']' | '}' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return Some(at + c.len_utf8());
+        }
+    }
+    None
 }
 
 /// The sentence and the hint for an error of the YAML crate. `found` is the text at its place.
@@ -223,6 +258,8 @@ fn explain(cause: &Cause, found: &str) -> (String, Option<String>) {
             Some("remove the line with ---".to_owned()),
         ),
         Cause::UnknownAnchor { .. } => (format!("no anchor for the alias {found}"), None),
+        // The `expecting` of an untagged type.
+        Cause::Message { msg, .. } if msg.starts_with("a string or ") => (wanted(msg), None),
         Cause::Message { msg, .. } if msg.contains("did not match any variant") => (
             format!("\"{found}\" has none of the forms that are expected here"),
             None,

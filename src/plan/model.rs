@@ -267,29 +267,37 @@ impl Plan {
     }
 }
 
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Counts {
+    /// In words, when it is done: `2 created, 17 unchanged`.
+    pub fn done(&self) -> String {
+        let words = ["created", "updated", "recreated", "deleted"];
+        self.in_words(words)
+    }
+
+    fn in_words(&self, words: [&str; 4]) -> String {
+        let [create, update, recreate, delete] = words;
         let parts = [
-            (self.create, "to create"),
-            (self.update, "to update"),
-            (self.recreate, "to recreate"),
-            (self.delete, "to delete"),
+            (self.create, create),
+            (self.update, update),
+            (self.recreate, recreate),
+            (self.delete, delete),
             (self.blocked, "blocked"),
             (self.unchanged, "unchanged"),
         ];
-        let mut first = true;
-        for (count, what) in parts {
-            if count > 0 {
-                if !first {
-                    f.write_str(", ")?;
-                }
-                write!(f, "{count} {what}")?;
-                first = false;
-            }
+        let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<String> = parts
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        match parts.is_empty() {
+            true => "nothing to do".to_owned(),
+            false => parts.join(", "),
         }
-        if first {
-            f.write_str("nothing to do")?;
-        }
-        Ok(())
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = ["to create", "to update", "to recreate", "to delete"];
+        f.write_str(&self.in_words(words))
     }
 }

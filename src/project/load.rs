@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::forms::right_form;
 use super::{Project, validate};
 use crate::error::{Error, Place, Result};
 use crate::manifest::yaml;
@@ -53,7 +54,7 @@ impl Loaded {
     /// Everything that is wrong with the text is a usage error with its place. Files that it names are not
     /// looked at.
     pub fn parse(text: &str, file: &Path) -> Result<Self> {
-        let project: Project = yaml::from_str(text, file)?;
+        let project: Project = yaml::from_str_with(text, file, &right_form)?;
         let root = match file.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
             _ => PathBuf::from("."),

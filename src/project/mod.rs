@@ -1,5 +1,6 @@
 //! `dev.yaml`: its schema, how it is found and read, and the checks that a schema cannot express.
 
+mod forms;
 pub mod label;
 mod load;
 mod schema;

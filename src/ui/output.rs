@@ -6,9 +6,10 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use indicatif::MultiProgress;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::ui::Task;
+use crate::ui::{Recall, Task};
 
 /// The form of a command's data on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -40,11 +41,13 @@ pub struct Ui {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     level: Level,
     format: Format,
     colour: bool,
+    /// What the commands in hints are completed with.
+    recall: Recall,
     /// `Some` where stderr is a terminal: progress is redrawn in place.
     bars: Option<MultiProgress>,
 }
@@ -62,8 +65,21 @@ impl Ui {
                 level,
                 format,
                 colour,
+                recall: Recall::default(),
                 bars,
             }),
+        }
+    }
+
+    /// The same handle, whose hints carry these flags.
+    #[must_use]
+    pub fn recalling(&self, recall: Recall) -> Self {
+        let inner = Inner {
+            recall,
+            ..Inner::clone(&self.inner)
+        };
+        Self {
+            inner: Arc::new(inner),
         }
     }
 
@@ -74,6 +90,7 @@ impl Ui {
                 level: Level::Quiet,
                 format: Format::Table,
                 colour: false,
+                recall: Recall::default(),
                 bars: None,
             }),
         }
@@ -107,7 +124,7 @@ impl Ui {
     /// A sentence for the person, on stderr.
     pub fn note(&self, text: impl AsRef<str>) {
         if self.inner.level >= Level::Normal {
-            self.line(text.as_ref());
+            self.line(&self.inner.recall.complete(text.as_ref()));
         }
     }
 
@@ -122,7 +139,8 @@ impl Ui {
     pub fn warn(&self, text: impl AsRef<str>) {
         if self.inner.level >= Level::Normal {
             let label = console::style("Warning:").for_stderr().yellow().bold();
-            self.line(&format!("{label} {}", text.as_ref()));
+            let text = self.inner.recall.complete(text.as_ref());
+            self.line(&format!("{label} {text}"));
         }
     }
 
@@ -144,8 +162,22 @@ impl Ui {
         swallow_broken_pipe(out.write_all(bytes).and_then(|()| out.flush()))
     }
 
+    /// What a command did, on stdout: like [`Ui::data`], but nobody asked for it who wants it quiet and no form for programs.
+    pub fn report<T: Serialize>(&self, data: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
+        match (self.inner.format, self.inner.level) {
+            (Format::Table, Level::Quiet) => Ok(()),
+            _ => self.data(data, table),
+        }
+    }
+
     /// Data on stdout in the form that was asked for; `table` makes the form for people.
     pub fn data<T: Serialize>(&self, data: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
+        let value = || -> Result<Value> {
+            let mut value = serde_json::to_value(data)
+                .map_err(|cause| Error::failed("cannot write JSON").caused_by(&cause))?;
+            self.complete_hints(&mut value);
+            Ok(value)
+        };
         match self.inner.format {
             Format::Table => {
                 let text = table(data);
@@ -156,16 +188,42 @@ impl Ui {
                 }
             }
             Format::Json => {
-                let text = serde_json::to_string_pretty(data)
+                let text = serde_json::to_string_pretty(&value()?)
                     .map_err(|cause| Error::failed("cannot write JSON").caused_by(&cause))?;
                 self.print(text)
             }
-            Format::Yaml => self.print(crate::manifest::yaml::to_string(data)?.trim_end()),
+            Format::Yaml => self.print(crate::manifest::yaml::to_string(&value()?)?.trim_end()),
+        }
+    }
+
+    /// Completes the commands in what is called `hint` or `hints`, however deep.
+    fn complete_hints(&self, value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                for (key, child) in map {
+                    match (key.as_str(), child) {
+                        ("hint", Value::String(text)) => *text = self.inner.recall.complete(text),
+                        ("hints", Value::Array(hints)) => {
+                            for hint in hints {
+                                if let Value::String(text) = hint {
+                                    *text = self.inner.recall.complete(text);
+                                }
+                            }
+                        }
+                        (_, child) => self.complete_hints(child),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.complete_hints(item)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
 
     /// An error, on stderr; with `-o json` as one JSON object.
     pub fn error(&self, error: &Error) {
+        let error = &error
+            .clone()
+            .map_hints(|text| self.inner.recall.complete(text));
         if self.inner.format == Format::Json {
             let value = serde_json::json!({"error": error, "exitCode": error.kind().exit_code()});
             self.line(&value.to_string());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use async_trait::async_trait;
 use http::Method;
 use serde_json::json;
 
@@ -438,4 +439,75 @@ async fn what_may_not_be_deleted_is_told_and_the_rest_is_deleted() {
     );
     remove_all(&cluster).await;
     assert_eq!(fake.paths(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_record_that_somebody_changed_while_it_was_removed_stays() {
+    let fake = Fake::default();
+    let cluster = fake.cluster();
+    up(&cluster, &shop()).await.unwrap();
+    let record = "/api/v1/namespaces/shop-a/configmaps/dev-inventory-a";
+    // As another `dev up` writes it before its first object.
+    let tell = |text: &str| {
+        if text.starts_with("deleting") {
+            fake.put(record, fake.get(record).unwrap());
+        }
+    };
+    let (stamp, options) = (stamp(), DownOptions::default());
+    let removed = down(&cluster, &stamp, NAMESPACE, &options, &tell)
+        .await
+        .unwrap();
+    let failure = removed.failure().unwrap();
+    assert_eq!(failure.reason_code(), Some("ChangedMeanwhile"));
+    assert!(matches!(removed.namespace, NamespaceEnd::Kept(_)));
+    assert!(fake.get(record).is_some());
+    remove_all(&cluster).await;
+    assert_eq!(fake.paths(), Vec::<String>::new());
+}
+
+/// Removes the record as soon as the first object is written.
+struct Remover(Fake);
+
+#[async_trait]
+impl Observer for Remover {
+    fn progress(&self, progress: Progress<'_>) {
+        if matches!(progress, Progress::Applied(_)) {
+            self.0
+                .remove("/api/v1/namespaces/shop-a/configmaps/dev-inventory-a");
+        }
+    }
+    async fn ready(&self, _service: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_environment_whose_record_somebody_removes_meanwhile_is_not_up() {
+    let fake = Fake::default();
+    let cluster = fake.cluster();
+    let error = up_with(&cluster, &shop(), &Remover(fake.clone()))
+        .await
+        .unwrap_err();
+    assert_eq!(error.reason_code(), Some("RemovedMeanwhile"), "{error:?}");
+    up(&cluster, &shop()).await.unwrap();
+    remove_all(&cluster).await;
+    assert_eq!(fake.paths(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_immutable_record_is_told_with_what_helps() {
+    let fake = Fake::default();
+    let cluster = fake.cluster();
+    up(&cluster, &smaller_shop()).await.unwrap();
+    let message = "ConfigMap \"dev-inventory-a\" is invalid: data: Forbidden: field is immutable when `immutable` is set";
+    let refused = Mishap::Refuse(status(422, "Invalid", message));
+    fake.next(Method::PUT, "/configmaps/dev-inventory-a", refused);
+    let error = up(&cluster, &shop()).await.unwrap_err();
+    assert_eq!(error.reason_code(), Some("ImmutableInventory"));
+    let hints = error.hints().join(" ");
+    assert!(
+        hints.contains("kubectl -n shop-a delete configmap dev-inventory-a")
+            && !hints.contains("--recreate"),
+        "{hints}"
+    );
 }

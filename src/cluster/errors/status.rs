@@ -92,7 +92,7 @@ pub fn from_status(attempt: &str, status: &Status) -> Error {
         Refusal::Invalid => {
             with_fields(error(Kind::Failed, "the cluster finds it invalid"), status)
                 .reason("Invalid")
-                .hint("dev render prints it as it is applied")
+                .hint("`dev render` prints it as it is applied")
         }
         Refusal::Malformed => with_fields(error(Kind::Failed, "the cluster cannot read it"), status)
             .reason("Malformed")

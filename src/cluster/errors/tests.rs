@@ -13,7 +13,7 @@ fn recorded() -> BTreeMap<String, Status> {
 }
 
 /// Case, kind, reason, a part of the message or the causes, a part of the hints.
-const CASES: [(&str, Kind, &str, &str, &str); 35] = [
+const CASES: [(&str, Kind, &str, &str, &str); 36] = [
     (
         "unauthenticated",
         Kind::Cluster,
@@ -207,7 +207,14 @@ const CASES: [(&str, Kind, &str, &str, &str); 35] = [
         "wrong-type",
         Kind::Failed,
         "Malformed",
-        ".spec.replicas: expected numeric",
+        "spec.replicas: expected numeric",
+        "wrong type",
+    ),
+    (
+        "wrong-value",
+        Kind::Failed,
+        "Malformed",
+        "illegal base64 data at input byte 5",
         "wrong type",
     ),
     (

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Identity;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, kubeconfig};
 use crate::error::Result;
 
 /// What made a local cluster, with what is needed to load images into it.
@@ -38,11 +38,11 @@ pub enum LocalKind {
 
 /// Finds out whether a cluster is local.
 pub(super) async fn recognise(cluster: &Cluster, identity: &Identity) -> Result<Option<LocalKind>> {
-    if let Some(uid) = &identity.uid
-        && let Some(directory) = bundled_directory()
-        && let Some(script) = bundled(&directory, uid)
-    {
-        return Ok(Some(LocalKind::Bundled { script }));
+    if let Some(uid) = &identity.uid {
+        let own = bundled_directory().and_then(|directory| bundled(&directory, uid));
+        if let Some(script) = own.or_else(|| beside(&kubeconfigs(), uid)) {
+            return Ok(Some(LocalKind::Bundled { script }));
+        }
     }
     if !is_near(&cluster.server).await {
         return Ok(None);
@@ -107,8 +107,16 @@ async fn is_near(server: &str) -> bool {
 
 fn is_private(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+        // 0.0.0.0 and [::], as k3d writes them, reach this machine.
+        IpAddr::V4(v4) => {
+            v4.is_loopback() || v4.is_unspecified() || v4.is_private() || v4.is_link_local()
+        }
+        IpAddr::V6(v6) => {
+            v6.is_loopback()
+                || v6.is_unspecified()
+                || v6.is_unique_local()
+                || v6.is_unicast_link_local()
+        }
     }
 }
 
@@ -124,20 +132,43 @@ fn bundled_directory() -> Option<PathBuf> {
     Some(state.join("dev-cluster"))
 }
 
+/// The kubeconfig files that are in use.
+fn kubeconfigs() -> Vec<PathBuf> {
+    kubeconfig::paths(None, std::env::var_os("KUBECONFIG").as_deref())
+}
+
+/// The script of the bundled cluster with this UID that one of these kubeconfig files lies beside, as that of another person or
+/// another home does. Whoever uses a kubeconfig trusts its folder: it may name programs to run.
+fn beside(kubeconfigs: &[PathBuf], uid: &str) -> Option<PathBuf> {
+    let folders = kubeconfigs.iter().filter_map(|file| {
+        let file = std::fs::canonicalize(file).ok()?;
+        file.parent().map(Path::to_path_buf)
+    });
+    folders
+        .filter(|folder| has_uid(folder, uid))
+        .map(script)
+        .next()
+}
+
+fn has_uid(cluster: &Path, uid: &str) -> bool {
+    std::fs::read_to_string(cluster.join("uid")).is_ok_and(|text| text.trim() == uid)
+}
+
+fn script(cluster: PathBuf) -> PathBuf {
+    cluster.join("bin").join("cluster")
+}
+
 /// The script of the bundled cluster with this UID. The proof is a file of this machine, for anybody could write labels and
 /// annotations that name any program.
 fn bundled(directory: &Path, uid: &str) -> Option<PathBuf> {
-    let has_uid = |cluster: &Path| {
-        std::fs::read_to_string(cluster.join("uid")).is_ok_and(|text| text.trim() == uid)
-    };
     let below = std::fs::read_dir(directory)
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()));
     std::iter::once(directory.to_owned())
         .chain(below)
-        .find(|cluster| has_uid(cluster))
-        .map(|cluster| cluster.join("bin").join("cluster"))
+        .find(|cluster| has_uid(cluster, uid))
+        .map(script)
 }
 
 #[cfg(test)]
@@ -191,6 +222,8 @@ mod tests {
             ("https://127.0.0.1:6443/", true),
             ("https://192.168.49.2:8443/", true),
             ("https://[::1]:6443/", true),
+            ("https://0.0.0.0:6443/", true),
+            ("https://[::]:6443/", true),
             ("https://localhost:6443/", true),
             ("https://34.90.1.2/", false),
             ("https://[2a00:1450::1]/", false),
@@ -210,6 +243,17 @@ mod tests {
             Some(cluster.join("bin").join("cluster"))
         );
         assert_eq!(bundled(directory.path(), "u-2"), None);
+        // With another home: its kubeconfig lies beside the proof.
+        let kubeconfig = cluster.join("kubeconfig");
+        std::fs::write(&kubeconfig, "").unwrap();
+        let elsewhere = directory.path().join("config");
+        std::fs::write(&elsewhere, "").unwrap();
+        let found = |file: &Path, uid: &str| beside(&[elsewhere.clone(), file.to_owned()], uid);
+        assert!(
+            found(&kubeconfig, "u-1").is_some_and(|script| script.ends_with("bundled/bin/cluster"))
+        );
+        assert_eq!(found(&kubeconfig, "u-2"), None);
+        assert_eq!(found(&elsewhere, "u-1"), None);
         assert_eq!(bundled(&directory.path().join("missing"), "u-1"), None);
     }
 }

@@ -20,6 +20,6 @@ pub use creation::{Refusal, classify_refusal};
 pub use image::{PullFailure, classify_pull};
 pub use scheduling::{Obstacle, parse_scheduler_message};
 pub use service::{Judgement, Moment, judge};
-pub use state::{Health, ServiceObjects, State, Target};
+pub use state::{Health, Known, ServiceObjects, State, Target};
 pub use trouble::{LogKey, LogWanted, Probe, Reason, Trouble};
-pub use world::{Index, Watched, World};
+pub use world::{Index, Lists, Watched, World};

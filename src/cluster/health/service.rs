@@ -6,9 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::cluster::health::rollout::{self, Look};
-use crate::cluster::health::world::{Index, Watched};
+use crate::cluster::health::world::{Index, Watched, World};
 use crate::cluster::health::{
-    Health, LogWanted, Reason, ServiceObjects, State, Target, Trouble, pod, trouble,
+    Health, Known, LogWanted, Reason, ServiceObjects, State, Target, Trouble, pod, trouble,
 };
 
 /// The health of a service, and what would tell more.
@@ -153,6 +153,19 @@ fn look<'a>(name: &str, target: &Target, index: &Index<'a>, waited: Duration) ->
     let absent = || Some(absent(target, kind, index, waited));
     let stale = |meta: &ObjectMeta| {
         let other = target.uid.is_some() && meta.uid != target.uid;
+        if other && is_deleted(target, kind, world) {
+            return Some(deleted(
+                target,
+                "it was deleted, and another one made, while it was waited for",
+            ));
+        }
+        // One that waits for its pods to go first.
+        if !other && meta.deletion_timestamp.is_some() && is_going(target, kind, world) {
+            return Some(deleted(
+                target,
+                "it is being deleted while it is waited for",
+            ));
+        }
         let older = meta.generation.unwrap_or(0) < target.generation.unwrap_or(0);
         (other || older).then(|| Look::waiting("waiting for the change to be seen"))
     };
@@ -176,6 +189,42 @@ fn look<'a>(name: &str, target: &Target, index: &Index<'a>, waited: Duration) ->
     })
 }
 
+/// Whether an object that the watch does not show is gone, and not only unseen.
+fn is_deleted(target: &Target, kind: Watched, world: &World) -> bool {
+    let uid = target.uid.as_deref();
+    let seen = uid.is_some_and(|uid| match kind {
+        // One that was removed when it was done has to be seen to go.
+        Watched::Jobs => world.deleted_jobs.contains(uid),
+        _ => world.seen.contains(uid),
+    });
+    match target.known {
+        Known::Nothing => false,
+        Known::There { lists } => {
+            seen || kind != Watched::Jobs && world.lists_of(kind).read > lists
+        }
+        Known::Gone => true,
+    }
+}
+
+/// Whether an object that the watch shows as being deleted is the one that was applied. Of Jobs, those that are done may go.
+fn is_going(target: &Target, kind: Watched, world: &World) -> bool {
+    kind != Watched::Jobs
+        && match target.known {
+            Known::Nothing => false,
+            Known::There { lists } => target.uid.is_some() || world.lists_of(kind).read > lists,
+            Known::Gone => true,
+        }
+}
+
+fn deleted<'a>(target: &Target, what: &str) -> Look<'a> {
+    let trouble = Trouble::new(Reason::Deleted, target.key.clone(), what);
+    let mut look = Look::waiting(what);
+    look.failed = Some(trouble.hint(
+        "is `dev down`, or somebody else, at work on this environment? `dev up` makes it again",
+    ));
+    look
+}
+
 fn absent<'a>(target: &Target, kind: Watched, index: &Index<'_>, waited: Duration) -> Look<'a> {
     let done = target
         .uid
@@ -189,6 +238,9 @@ fn absent<'a>(target: &Target, kind: Watched, index: &Index<'_>, waited: Duratio
             ..Look::default()
         };
     }
+    if is_deleted(target, kind, index.world) {
+        return deleted(target, "it was deleted while it was waited for");
+    }
     let mut look = Look::waiting("waiting to be seen");
     if waited < UNSEEN {
         look.again = Some(UNSEEN.saturating_sub(waited));
@@ -197,9 +249,11 @@ fn absent<'a>(target: &Target, kind: Watched, index: &Index<'_>, waited: Duratio
             Trouble::new(
                 Reason::Missing,
                 target.key.clone(),
-                "it is not in the cluster",
+                "it belongs to the environment, but is not in the cluster",
             )
-            .hint("somebody or something deleted it: run the command again"),
+            .hint(
+                "`dev up` goes on where it was interrupted, and makes again what somebody deleted",
+            ),
         );
     }
     look

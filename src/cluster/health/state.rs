@@ -23,6 +23,23 @@ pub struct Target {
     pub uid: Option<String>,
     /// `metadata.generation` as the API server answered, where known: a lower one is an older state.
     pub generation: Option<i64>,
+    /// Whether it is known to have been there.
+    pub known: Known,
+}
+
+/// What is known of an object besides what the watch shows: without that, one that is missing may only not have been seen yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It was there when so many lists of its kind had begun: a later list without it means that it was deleted.
+    There {
+        /// As in `World::lists`.
+        lists: u32,
+    },
+    /// It was deleted.
+    Gone,
 }
 
 impl Target {
@@ -32,6 +49,16 @@ impl Target {
             key,
             uid: None,
             generation: None,
+            known: Known::Nothing,
+        }
+    }
+
+    /// The object of this key that was just applied: where it is missing, somebody deleted it.
+    #[must_use]
+    pub fn applied(self) -> Self {
+        Self {
+            known: Known::There { lists: 0 },
+            ..self
         }
     }
 }

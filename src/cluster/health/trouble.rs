@@ -134,6 +134,8 @@ pub enum Reason {
     Paused,
     /// The object is not there, though it was applied.
     Missing,
+    /// Somebody deleted the object while it was waited for.
+    Deleted,
 }
 
 /// One of a container's probes.
@@ -184,13 +186,14 @@ impl Reason {
             Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
             Self::Paused => "Paused",
             Self::Missing => "Missing",
+            Self::Deleted => "Deleted",
         }
     }
 
     /// How much it tells: troubles are ordered by it, the lowest first. A cause comes before its consequences.
     pub(super) const fn rank(&self) -> u8 {
         match self {
-            Self::JobFailed | Self::PodFailed => 0,
+            Self::JobFailed | Self::PodFailed | Self::Deleted => 0,
             Self::QuotaExceeded | Self::AdmissionRefused { .. } | Self::PodCreation => 1,
             Self::ImagePull { .. } | Self::ContainerConfig => 2,
             Self::OutOfMemory { .. } | Self::CrashLoop { .. } | Self::InitContainer { .. } => 3,
@@ -260,8 +263,11 @@ impl fmt::Display for Trouble {
 pub(super) fn merge(troubles: Vec<Trouble>) -> Vec<Trouble> {
     let mut merged: Vec<Trouble> = Vec::new();
     for trouble in troubles {
+        // What is missing is told by name.
+        let alike = !matches!(trouble.reason, Reason::Missing | Reason::Deleted);
         let same = merged.iter_mut().find(|seen| {
-            seen.reason.code() == trouble.reason.code()
+            alike
+                && seen.reason.code() == trouble.reason.code()
                 && seen.object.kind == trouble.object.kind
                 && seen.container == trouble.container
         });

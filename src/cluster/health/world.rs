@@ -1,6 +1,6 @@
 //! What was read of a namespace: the objects that health is judged from.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
@@ -93,10 +93,25 @@ pub struct World {
     pub claim_events: BTreeMap<String, Event>,
     /// Uids of Jobs that were complete when they were removed (`ttlSecondsAfterFinished`).
     pub finished_jobs: BTreeSet<String>,
+    /// Uids of all objects that services may be made of and that were ever seen.
+    pub seen: HashSet<String>,
+    /// Uids of Jobs that were seen to be deleted.
+    pub deleted_jobs: HashSet<String>,
+    /// Lists of each kind: how many were begun, and the number (from 1) of the one that was read last.
+    pub lists: BTreeMap<Watched, Lists>,
     /// The last lines of containers that were asked for.
     pub logs: BTreeMap<LogKey, Vec<String>>,
     /// When each run of a container was first seen running, by the clock of this machine.
     pub first_seen: HashMap<LogKey, Timestamp>,
+}
+
+/// The lists of a kind so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lists {
+    /// How many were begun.
+    pub begun: u32,
+    /// The number, from 1, of the one that was read last.
+    pub read: u32,
 }
 
 /// The objects of a world, by what refers to them. Made once for each look at it.
@@ -110,6 +125,26 @@ pub struct Index<'a> {
 }
 
 impl World {
+    /// The uid of an object that services may be made of.
+    pub fn uid_of(&self, kind: Watched, name: &str) -> Option<&str> {
+        let meta = match kind {
+            Watched::Deployments => self.deployments.get(name).map(|one| &one.metadata),
+            Watched::StatefulSets => self.stateful_sets.get(name).map(|one| &one.metadata),
+            Watched::DaemonSets => self.daemon_sets.get(name).map(|one| &one.metadata),
+            Watched::ReplicaSets => self.replica_sets.get(name).map(|one| &one.metadata),
+            Watched::Jobs => self.jobs.get(name).map(|one| &one.metadata),
+            Watched::Pods => self.pods.get(name).map(|one| &one.metadata),
+            Watched::Claims => self.claims.get(name).map(|one| &one.metadata),
+            Watched::Events | Watched::ClaimEvents => None,
+        };
+        meta?.uid.as_deref()
+    }
+
+    /// How far the lists of a kind are.
+    pub fn lists_of(&self, kind: Watched) -> Lists {
+        self.lists.get(&kind).copied().unwrap_or_default()
+    }
+
     /// The last lines of this run, or of the latest run before it that any were read of.
     pub fn lines(&self, key: &LogKey) -> &[String] {
         let first = LogKey {

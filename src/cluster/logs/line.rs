@@ -19,6 +19,43 @@ pub struct Line {
     pub line: String,
 }
 
+/// What comes out of a stream of lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// A line of the container's.
+    Line(Line),
+    /// What the node says in place of lines.
+    Said(String),
+}
+
+impl Entry {
+    /// When the line was written; nothing for what the node says, which comes first.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Line(line) => line.time,
+            Self::Said(_) => None,
+        }
+    }
+}
+
+/// What kubelet writes among the lines when it cannot read them (`kuberuntime_container.go`, `kuberuntime/logs`): the answer has
+/// begun by then, so it is no error of the request any more.
+const OF_THE_NODE: [&str; 8] = [
+    "unable to retrieve container logs for ",
+    "failed to try resolving symlinks in path ",
+    "failed to open log file ",
+    "failed to seek ",
+    "failed to create fsnotify watcher",
+    "failed to watch file ",
+    "failed to get container status ",
+    "rpc error: code = ",
+];
+
+/// Whether a line is the node's, and not the container's: those have times.
+pub(super) fn is_of_the_node(time: Option<Timestamp>, text: &str) -> bool {
+    time.is_none() && OF_THE_NODE.iter().any(|words| text.starts_with(words))
+}
+
 /// How lines are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {

@@ -10,6 +10,8 @@ pub(super) struct Resume {
     at_last: u32,
     /// Of those, how many are still to be skipped after a break.
     skip: u32,
+    /// What the node said last in place of lines.
+    said: Option<String>,
 }
 
 impl Resume {
@@ -17,6 +19,15 @@ impl Resume {
     pub(super) fn since(&self) -> Option<Timestamp> {
         let last = self.last?;
         Timestamp::from_second(last.as_second() - i64::from(last.subsec_nanosecond() < 0)).ok()
+    }
+
+    /// Whether what the node says is news.
+    pub(super) fn hears(&mut self, text: &str) -> bool {
+        let news = self.said.as_deref() != Some(text);
+        if news {
+            self.said = Some(text.to_owned());
+        }
+        news
     }
 
     /// A new connection begins: lines that were taken before will come again.

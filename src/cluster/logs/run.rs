@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::cluster::logs::line::{Line, split_time};
+use crate::cluster::logs::line::{Entry, Line, is_of_the_node, split_time};
 use crate::cluster::logs::resume::Resume;
 use crate::cluster::pods;
 
@@ -63,7 +63,7 @@ pub(super) async fn read_once(
     client: &Client,
     run: &Run,
     begin: &Begin,
-    lines_tx: &mpsc::Sender<Line>,
+    entries_tx: &mpsc::Sender<Entry>,
 ) -> Result<(), kube::Error> {
     let mut resume = Resume::default();
     pump(
@@ -71,7 +71,7 @@ pub(super) async fn read_once(
         run,
         &params(run, begin, false),
         &mut resume,
-        lines_tx,
+        entries_tx,
     )
     .await
 }
@@ -81,15 +81,15 @@ pub(super) async fn follow(
     client: &Client,
     run: &Run,
     begin: Begin,
-    lines_tx: &mpsc::Sender<Line>,
+    entries_tx: &mpsc::Sender<Entry>,
 ) -> Result<(), kube::Error> {
     let mut resume = Resume::default();
     let mut params = params(run, &begin, true);
     let mut pause = FIRST_PAUSE;
     loop {
         let before = resume.clone();
-        let read = pump(client, run, &params, &mut resume, lines_tx).await;
-        if lines_tx.is_closed() {
+        let read = pump(client, run, &params, &mut resume, entries_tx).await;
+        if entries_tx.is_closed() {
             return Ok(());
         }
         if resume != before {
@@ -104,7 +104,7 @@ pub(super) async fn follow(
             (Ok(RunState::Ended | RunState::Before), _) => {
                 params.follow = false;
                 again(&mut params, &mut resume);
-                return pump(client, run, &params, &mut resume, lines_tx).await;
+                return pump(client, run, &params, &mut resume, entries_tx).await;
             }
             // The pod is there and refuses: no use in asking again.
             (Ok(RunState::Running), Err(kube::Error::Api(status))) if status.code == 403 => {
@@ -179,30 +179,49 @@ async fn pump(
     run: &Run,
     params: &LogParams,
     resume: &mut Resume,
-    lines_tx: &mpsc::Sender<Line>,
+    entries_tx: &mpsc::Sender<Entry>,
 ) -> Result<(), kube::Error> {
     let api = Api::<Pod>::namespaced(client.clone(), &run.namespace);
     let stream = api.log_stream(&run.pod, params).await?;
     futures::pin_mut!(stream);
     let mut buffer = Vec::new();
+    let mut ended = true;
     while next_line(&mut stream, &mut buffer)
         .await
         .map_err(kube::Error::ReadEvents)?
     {
+        // Only the first piece of a long line has the time.
+        let begins = std::mem::replace(&mut ended, buffer.ends_with(b"\n"));
         let raw = String::from_utf8_lossy(&buffer);
-        let (time, text) = split_time(raw.trim_end_matches(['\n', '\r']));
+        let raw = raw.trim_end_matches(['\n', '\r']);
+        let (time, text) = match begins {
+            true => split_time(raw),
+            false => (None, raw),
+        };
         if !resume.take(time) {
             continue;
         }
-        let line = Line {
-            service: run.service.clone(),
-            pod: run.pod.clone(),
-            container: run.container.clone(),
-            time,
-            line: text.to_owned(),
+        let entry = match begins && is_of_the_node(time, text) {
+            true => Entry::Said(format!(
+                "{}/{}: the node says: {text}",
+                run.pod, run.container
+            )),
+            false => Entry::Line(Line {
+                service: run.service.clone(),
+                pod: run.pod.clone(),
+                container: run.container.clone(),
+                time,
+                line: text.to_owned(),
+            }),
         };
+        // It is asked again and again while the container runs.
+        if let Entry::Said(text) = &entry
+            && !resume.hears(text)
+        {
+            continue;
+        }
         // The bounded channel makes a slow reader slow the node down, not fill our memory.
-        if lines_tx.send(line).await.is_err() {
+        if entries_tx.send(entry).await.is_err() {
             return Ok(());
         }
     }

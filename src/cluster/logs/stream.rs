@@ -11,7 +11,7 @@ use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::cluster::logs::line::Line;
+use crate::cluster::logs::line::{Entry, Line};
 use crate::cluster::logs::run::{self, Begin, Run};
 use crate::cluster::pods::{self, PodSet};
 use crate::error::{Error, Result};
@@ -82,28 +82,30 @@ pub async fn read(
     let mut tasks = JoinSet::new();
     let mut heads = Vec::new();
     for run in runs {
-        let (lines_tx, lines_rx) = mpsc::channel(BUFFER);
-        heads.push((lines_rx, None));
+        let (entries_tx, entries_rx) = mpsc::channel(BUFFER);
+        heads.push((entries_rx, None));
         let client = client.clone();
         let begin = options.begin();
         tasks.spawn(async move {
-            let read = run::read_once(&client, &run, &begin, &lines_tx).await;
+            let read = run::read_once(&client, &run, &begin, &entries_tx).await;
             read.map_err(|error| (run, error))
         });
     }
     // A merge: the earliest of the first lines of all containers, until all are at their end.
-    for (lines_rx, head) in &mut heads {
-        *head = lines_rx.recv().await;
+    for (entries_rx, head) in &mut heads {
+        *head = entries_rx.recv().await;
     }
     while let Some((at, _)) = heads
         .iter()
         .enumerate()
-        .filter_map(|(at, (_, head))| head.as_ref().map(|line| (at, line.time)))
+        .filter_map(|(at, (_, head))| head.as_ref().map(|entry| (at, entry.time())))
         .min_by_key(|(_, time)| *time)
     {
-        let (lines_rx, head) = &mut heads[at];
-        if let Some(line) = std::mem::replace(head, lines_rx.recv().await) {
-            on_line(line)?;
+        let (entries_rx, head) = &mut heads[at];
+        match std::mem::replace(head, entries_rx.recv().await) {
+            Some(Entry::Line(line)) => on_line(line)?,
+            Some(Entry::Said(text)) => on_notice(text),
+            None => {}
         }
     }
     let mut failed = None;
@@ -190,7 +192,7 @@ async fn follow(
 ) -> Result<()> {
     let mut tasks = JoinSet::new();
     let (pods_tx, mut pods_rx) = mpsc::channel(BUFFER);
-    let (lines_tx, mut lines_rx) = mpsc::channel(BUFFER);
+    let (entries_tx, mut entries_rx) = mpsc::channel(BUFFER);
     let (notes_tx, mut notes_rx) = mpsc::channel::<String>(BUFFER);
     for (at, set) in sets.iter().enumerate() {
         check_container(set, &set.list(client).await?, options, sets.len() == 1)?;
@@ -214,7 +216,10 @@ async fn follow(
     let mut lost = BTreeSet::new();
     loop {
         tokio::select! {
-            Some(line) = lines_rx.recv() => on_line(line)?,
+            Some(entry) = entries_rx.recv() => match entry {
+                Entry::Line(line) => on_line(line)?,
+                Entry::Said(text) => on_notice(text),
+            },
             Some(note) = notes_rx.recv() => on_notice(note),
             Some(message) = pods_rx.recv() => match message {
                 Message::Lost(at, error) => {
@@ -235,13 +240,13 @@ async fn follow(
                     }
                     for (run, begin) in known.runs(&sets[at], at, *event, options) {
                         let client = client.clone();
-                        let lines_tx = lines_tx.clone();
+                        let entries_tx = entries_tx.clone();
                         let notes_tx = notes_tx.clone();
                         tasks.spawn(async move {
                             let read = if begin.previous {
-                                run::read_once(&client, &run, &begin, &lines_tx).await
+                                run::read_once(&client, &run, &begin, &entries_tx).await
                             } else {
-                                run::follow(&client, &run, begin, &lines_tx).await
+                                run::follow(&client, &run, begin, &entries_tx).await
                             };
                             if let Err(error) = read {
                                 let text = format!("cannot read the lines of {}/{}: {error}", run.pod, run.container);

@@ -1,7 +1,7 @@
 use futures::io::Cursor;
 use k8s_openapi::jiff::Timestamp;
 
-use super::line::{Form, Line, render, split_time};
+use super::line::{Form, Line, is_of_the_node, render, split_time};
 use super::resume::Resume;
 use super::run::next_line;
 
@@ -45,6 +45,37 @@ fn the_time_is_split_from_the_text() {
     assert_eq!(split_time(&format!("{at} ")), (time(at), ""));
     assert_eq!(split_time(at), (time(at), ""));
     assert_eq!(split_time("no time here"), (None, "no time here"));
+}
+
+#[test]
+fn what_the_node_says_is_no_line_of_the_container() {
+    for (raw, of_the_node) in [
+        (
+            "unable to retrieve container logs for containerd://6f0c",
+            true,
+        ),
+        (
+            "failed to create fsnotify watcher: too many open files",
+            true,
+        ),
+        (
+            "failed to try resolving symlinks in path \"/var/log/pods/x/0.log\": no such file or directory",
+            true,
+        ),
+        // The container's own words have a time before them.
+        (
+            "2026-01-01T00:00:00Z unable to retrieve container logs for x",
+            false,
+        ),
+        // A runtime that gives no times.
+        ("listening on 8080", false),
+    ] {
+        let (time, text) = split_time(raw);
+        assert_eq!(is_of_the_node(time, text), of_the_node, "{raw}");
+    }
+    let mut resume = Resume::default();
+    let heard = ["a", "a", "b", "a"].map(|text| resume.hears(text));
+    assert_eq!(heard, [true, false, true, true]);
 }
 
 #[test]

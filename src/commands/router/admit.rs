@@ -20,7 +20,8 @@ use crate::router::admission::Admission;
   dev router admit bookshop-ann --base bookshop       requests with dev-env=ann
   dev router admit team-a-preview --env preview --base bookshop
 
-The list is the ConfigMap dev-admission of the base. Labels of a namespace play no part: its developer may write those.")]
+The list is the ConfigMap dev-admission of the base. Labels of a namespace play no part: its
+developer may write those.")]
 pub struct Admit {
     /// The namespace
     #[arg(value_name = "NAMESPACE")]
@@ -131,7 +132,7 @@ async fn admission(cluster: &Cluster, base: &str) -> Result<Admission> {
             "the base {base} has no routers, so it admits nobody"
         ))
         .reason("NoRouter")
-        .hint(format!("dev router install --base {base}"))
+        .hint(format!("`dev router install --base {base}` makes them"))
     })
 }
 
@@ -159,7 +160,7 @@ fn env_name(
             return Err(
                 Error::usage(format!("which name do requests for {namespace} carry?"))
                     .reason("NoEnvironmentName")
-                    .hint(format!("dev router admit {namespace} --env NAME")),
+                    .hint(format!("`dev router admit {namespace} --env NAME`")),
             );
         }
     };
@@ -179,7 +180,7 @@ fn check_free(admission: &Admission, namespace: &str, env: &str) -> Result<()> {
                 entry.env
             ))
             .reason("AdmittedOtherwise")
-            .hint(format!("dev router revoke {namespace} first")));
+            .hint(format!("`dev router revoke {namespace}` first")));
         }
         if entry.env == env && entry.namespace != namespace {
             return Err(Error::failed(format!(

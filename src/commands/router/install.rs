@@ -34,8 +34,8 @@ use crate::ui::took;
   dev router install --edge-service web --edge-type NodePort
   dev router install --image REGISTRY/dev-router:TAG
 
-What was given once holds for later installations until something else is given. Installing over an older version rolls
-the routers one by one; established connections go on for --grace.")]
+What was given once holds for later installations until something else is given. Installing over an
+older version rolls the routers one by one; established connections go on for --grace.")]
 pub struct Install {
     /// The image of router and control [default: made of this program and Envoy]
     #[arg(long, value_name = "REFERENCE", conflicts_with_all = ["envoy", "envoy_image"])]

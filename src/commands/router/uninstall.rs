@@ -75,7 +75,7 @@ impl Uninstall {
                 "the routers in {base} were not installed by dev, or the record of it is gone"
             ))
             .reason("NoInventory")
-            .hint(format!("dev router install --base {base} writes it anew")));
+            .hint(format!("`dev router install --base {base}` writes it anew")));
         }
         let task = ui.task(ROUTER);
         let done = self

@@ -150,7 +150,7 @@ async fn forced(
     if services.is_empty() {
         return Err(Error::usage("no service is named, and none is copied yet")
             .reason("NothingToCopy")
-            .hint("name those that you change: dev up SERVICE… --overlay"));
+            .hint("name those that you change: `dev up SERVICE… --overlay`"));
     }
     Scope::overlay(settings, &services, found)
 }

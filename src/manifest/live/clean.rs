@@ -61,10 +61,7 @@ const ALLOCATED: [&str; 5] = [
 pub fn is_generated(value: &Value) -> bool {
     let name = value["metadata"]["name"].as_str().unwrap_or_default();
     match value["kind"].as_str().unwrap_or_default() {
-        "ConfigMap" => {
-            matches!(name, "kube-root-ca.crt" | "openshift-service-ca.crt")
-                || name == "dev-inventory"
-        }
+        "ConfigMap" => matches!(name, "kube-root-ca.crt" | "openshift-service-ca.crt"),
         "ServiceAccount" => name == "default",
         "Secret" => matches!(
             value["type"].as_str(),

@@ -25,7 +25,7 @@ pub fn obstacles(base: &str, namespace: &Value) -> Option<Error> {
             "the namespace {base} is part of the service mesh {mesh}, which chooses pods itself: routers behind its Services would be passed by"
         ))
         .reason("ServiceMesh")
-        .hint("environments of every service need no routers: dev up --full"),
+        .hint("environments of every service need no routers: `dev up --full`"),
     )
 }
 

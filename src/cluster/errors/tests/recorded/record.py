@@ -147,6 +147,7 @@ try:
     refused("invalid", "POST", core + "/services", named("Service", "v1", "Upper_Case", spec={"ports": [{"port": 99999}]}))
     refused("unknown-field", "PATCH", core + "/configmaps/x?fieldManager=dev&fieldValidation=Strict", {**config_map("x"), "dato": {}}, APPLY)
     refused("wrong-type", "PATCH", deployments + "/x?fieldManager=dev", named("Deployment", "apps/v1", "x", spec={"replicas": "two"}), APPLY)
+    refused("wrong-value", "PATCH", core + "/secrets/x?fieldManager=dev&fieldValidation=Strict", named("Secret", "v1", "x", data={"a": "plain text"}), APPLY)
     refused("broken-body", "POST", core + "/configmaps", "{")
     refused("too-large", "POST", core + "/configmaps", config_map("big", "x" * 2_000_000))
     refused("far-too-large", "POST", core + "/configmaps", config_map("big", "x" * 4_000_000))
