@@ -13,9 +13,9 @@ use crate::ui::{Format, Recall, Subject};
 
 const AFTER_HELP: &str = "\
 Environment variables:
-  Every global flag has a twin: DEV_ENV, DEV_BASE, DEV_NAMESPACE, DEV_CONTEXT, DEV_FILE, DEV_PROFILE,
-  DEV_SET (K=V,K=V), DEV_REGISTRY, DEV_OUTPUT, DEV_TIMEOUT, DEV_QUIET, DEV_VERBOSE, DEV_YES,
-  DEV_NO_COLOR (or NO_COLOR). Order: flag, variable, dev.yaml, default.
+  Every global flag has a twin: DEV_ENV, DEV_BASE, DEV_NAMESPACE, DEV_CONTEXT, DEV_FILE,
+  DEV_PROFILE, DEV_SET (K=V,K=V), DEV_REGISTRY, DEV_OUTPUT, DEV_TIMEOUT, DEV_QUIET, DEV_VERBOSE,
+  DEV_YES, DEV_NO_COLOR (or NO_COLOR). Order: flag, variable, dev.yaml, default.
 
 Exit codes:
   0 done   1 failed   2 wrong usage or configuration   3 cluster unreachable or access denied
@@ -86,7 +86,7 @@ pub struct Globals {
     /// Form of the data on stdout [default: table]
     #[arg(short, long, global = true, value_name = "FORMAT")]
     pub output: Option<Format>,
-    /// How long to wait for readiness, such as 90s or 5m [default: 5m]
+    /// How long to wait: for readiness, for a login program, for a registry's answer, such as 90s or 5m [default: 5m]
     #[arg(long, global = true, value_name = "DURATION")]
     pub timeout: Option<String>,
     /// Say nothing but errors and data
@@ -115,9 +115,11 @@ impl Globals {
             text(Subject::Profile, &self.profile),
             text(Subject::Context, &self.context),
             text(Subject::Base, &self.base),
-            text(Subject::Registry, &self.registry),
+            // One that names a user is refused, and its password is not shown.
+            text(Subject::Registry, &self.registry).filter(|(_, text)| !text.contains('@')),
         ];
-        let sets = self.set.iter().map(|set| (Subject::Set, set.clone()));
+        let names = self.set.iter().filter_map(|set| set.split_once('='));
+        let sets = names.map(|(name, _)| (Subject::Set, name.to_owned()));
         Recall::new(single.into_iter().flatten().chain(sets))
     }
 }

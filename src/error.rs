@@ -1,12 +1,20 @@
 //! The one error type of the program, and the table from errors to exit codes.
 //!
 //! An [`Error`] says what is wrong, where (file, line, column), what was found and expected, what caused it
-//! and what to do next. It is printed by `src/ui` as `Error:`, `Caused by:` and `Hint:`, or as JSON.
+//! and what to do next. It is printed by `src/ui` as `Error:`, `Caused by:` and `Hint:`, or as JSON. Every text in it may come from
+//! others (a server, a program), so each is made plain and kept short as it is added.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+
+use crate::plain::plain;
+
+/// Characters of a message or a hint.
+const LONGEST_SENTENCE: usize = 4_000;
+/// Characters of a cause, which may be the last lines that a program wrote.
+const LONGEST_CAUSE: usize = 10_000;
 
 /// The result of everything in this program that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -75,7 +83,8 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
+        let file = self.file.display().to_string();
+        f.write_str(&plain(&file, LONGEST_SENTENCE))?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
             if let Some(column) = self.column {
@@ -112,7 +121,7 @@ impl Error {
         Self(Box::new(Inner {
             kind,
             reason: None,
-            message: message.into(),
+            message: plain(&message.into(), LONGEST_SENTENCE).into_owned(),
             place: None,
             snippet: None,
             causes: Vec::new(),
@@ -162,14 +171,15 @@ impl Error {
     /// Adds the lines of the file around the place, ready to print.
     #[must_use]
     pub fn snippet(mut self, snippet: impl Into<String>) -> Self {
-        self.0.snippet = Some(snippet.into());
+        self.0.snippet = Some(plain(&snippet.into(), LONGEST_SENTENCE).into_owned());
         self
     }
 
     /// Adds what to do next. Printed after `Hint:`, in the order added.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hints.push(hint.into());
+        let hint = plain(&hint.into(), LONGEST_SENTENCE).into_owned();
+        self.0.hints.push(hint);
         self
     }
 
@@ -195,9 +205,15 @@ impl Error {
         let mut next = Some(cause);
         while let Some(cause) = next {
             let text = cause.to_string();
+            let text = plain(&text, LONGEST_CAUSE);
             // Many libraries repeat their source's text in their own.
-            if !self.0.causes.iter().any(|seen| seen.contains(&text)) {
-                self.0.causes.push(text);
+            if !self
+                .0
+                .causes
+                .iter()
+                .any(|seen| seen.contains(text.as_ref()))
+            {
+                self.0.causes.push(text.into_owned());
             }
             next = cause.source();
         }
@@ -207,7 +223,8 @@ impl Error {
     /// Adds one line of cause that is no Rust error, such as the last line that a program printed.
     #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
-        self.0.causes.push(cause.into());
+        let cause = plain(&cause.into(), LONGEST_CAUSE).into_owned();
+        self.0.causes.push(cause);
         self
     }
 
@@ -296,6 +313,20 @@ mod tests {
         let inner = std::io::Error::other("no such device");
         let outer = Error::failed("cannot read x").caused_by(&inner);
         assert_eq!(outer.causes(), ["no such device"]);
+    }
+
+    #[test]
+    fn what_others_wrote_is_made_plain_and_cut() {
+        let flood = format!("\u{1b}[2J{}", "x".repeat(1_000_000));
+        let error = Error::failed(flood.as_str())
+            .caused_by(&std::io::Error::other(flood.as_str()))
+            .cause(flood.as_str())
+            .hint(flood.as_str())
+            .snippet(flood.as_str())
+            .at(Place::file("a\u{1b}[2Jb"));
+        assert!(error.to_string().starts_with("ab: xxx"), "{error}");
+        let text = crate::ui::render_error(&error);
+        assert!(text.len() < 50_000 && !text.contains("\u{1b}[2J"));
     }
 
     #[test]

@@ -12,10 +12,12 @@ pub mod error;
 pub mod image;
 pub mod local;
 pub mod manifest;
+pub mod plain;
 pub mod plan;
 pub mod project;
 pub mod router;
 pub mod settings;
+pub mod tunnel;
 pub mod ui;
 
 #[cfg(test)]
@@ -24,12 +26,16 @@ mod left_out;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::cli::Cli;
 use crate::commands::Context;
 use crate::error::{Error, Kind, Result};
 use crate::settings::Basics;
 use crate::ui::Ui;
+
+/// How long a command has to end after a signal. What it started has a second each.
+const LAST_MOMENT: Duration = Duration::from_secs(10);
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
@@ -78,13 +84,24 @@ fn start(cli: Cli, basics: Basics, ui: Ui) -> Result<u8> {
         basics,
         ui,
     };
-    let takes_signals = cli.command.takes_signals();
     let when_stopped = cli.command.stopped();
+    let (stop_tx, stop_rx) = tokio::sync::oneshot::channel();
+    // Not even listened for where the command does it: it would never see the signal then.
+    if !cli.command.takes_signals() {
+        let ui = context.ui.clone();
+        runtime.spawn(async move {
+            stopped().await;
+            let _ended = stop_tx.send(());
+            // The command is being dropped now, which ends what it started. It cannot be while it waits for a file.
+            tokio::time::sleep(LAST_MOMENT).await;
+            ui.error(&Error::interrupted());
+            std::process::exit(i32::from(Kind::Interrupted.exit_code()));
+        });
+    }
     let result = runtime.block_on(async {
         tokio::select! {
             result = commands::run(cli.command, &context) => result,
-            // Not even listened for: the command would never see the signal then.
-            () = stopped(), if !takes_signals => when_stopped,
+            Ok(()) = stop_rx => when_stopped,
         }
     });
     // A blocked thread (a read of the terminal) must not hold the process back.
@@ -92,7 +109,7 @@ fn start(cli: Cli, basics: Basics, ui: Ui) -> Result<u8> {
     result
 }
 
-/// Ends when the process is asked to stop.
+/// Ends when the process is asked to stop: by Ctrl-C, by SIGTERM, or because its terminal is gone.
 async fn stopped() {
     #[cfg(unix)]
     {
@@ -101,9 +118,20 @@ async fn stopped() {
             signal(SignalKind::interrupt()),
             signal(SignalKind::terminate()),
         ) {
+            // A handler would undo `nohup`.
+            let mut hang_up = (!ignores_hang_up())
+                .then(|| signal(SignalKind::hangup()).ok())
+                .flatten();
+            let hung_up = async {
+                match &mut hang_up {
+                    Some(hang_up) => hang_up.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hung_up => {}
             }
             return;
         }
@@ -112,6 +140,17 @@ async fn stopped() {
         // No signal can be received here: never stop on our own account.
         std::future::pending::<()>().await;
     }
+}
+
+/// Whether this process was started with SIGHUP ignored. Known on Linux only.
+#[cfg(unix)]
+fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 != 0)
 }
 
 /// `DEV_LOG=debug` shows what the libraries do. Processes of the cluster always tell what they change.

@@ -1,15 +1,22 @@
 //! What was typed, turned into what it means: flags, then `DEV_*` variables, then `dev.yaml`, then defaults,
 //! each value with its origin.
 
+mod sets;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
 
+pub use sets::Set;
+
 use crate::cli::Globals;
 use crate::error::{Error, Result};
 use crate::project::{Loaded, Vars, label};
 use crate::ui::{Format, Level};
+
+/// The longest duration that a person can mean.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -154,17 +161,6 @@ impl Basics {
     }
 }
 
-/// One variable of `--set`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Set {
-    /// Its name below `vars`, such as `colour` or `sizes.small`.
-    pub name: String,
-    /// Its value.
-    pub value: String,
-    /// Where it was given.
-    pub origin: Origin,
-}
-
 /// Everything a command about an environment needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -259,7 +255,7 @@ impl Settings {
             cluster_domain,
             registry,
             vars,
-            sets: read_sets(globals, variables)?,
+            sets: sets::read(&globals.set, variables("DEV_SET").as_deref())?,
             user,
         })
     }
@@ -274,7 +270,7 @@ impl Settings {
         let mut vars = self.vars.clone();
         vars.extend(of_service.clone());
         for set in &self.sets {
-            insert_path(&mut vars, &set.name, &set.value);
+            set.insert_into(&mut vars);
         }
         vars
     }
@@ -374,48 +370,6 @@ fn choose_profile(
     })
 }
 
-/// `--set` and `DEV_SET`, in order.
-fn read_sets(globals: &Globals, variables: Variables<'_>) -> Result<Vec<Set>> {
-    let from_variable = variables("DEV_SET").unwrap_or_default();
-    let variable = from_variable.split(',').filter(|set| !set.is_empty());
-    let variable = variable.map(|set| (set, Origin::Variable("DEV_SET")));
-    let flags = globals.set.iter().map(String::as_str);
-    let sets = variable.chain(flags.map(|set| (set, Origin::Flag("set"))));
-    sets.map(|(set, origin)| {
-        let (name, value) = set.split_once('=').ok_or_else(|| {
-            Error::usage(format!("--set is \"{set}\", expected NAME=VALUE"))
-                .hint("for example: --set greeting=hello")
-        })?;
-        // `vars.x=1` is what people type who see `{{ vars.x }}` in a template.
-        let name = name.strip_prefix("vars.").unwrap_or(name);
-        if name.split('.').any(str::is_empty) {
-            return Err(
-                Error::usage(format!("--set has no variable's name in \"{set}\""))
-                    .hint("for example: --set greeting=hello"),
-            );
-        }
-        Ok(Set {
-            name: name.to_owned(),
-            value: value.to_owned(),
-            origin,
-        })
-    })
-    .collect()
-}
-
-/// Sets `a.b.c` to a value; the value is text, as templates print it.
-fn insert_path(vars: &mut Vars, name: &str, value: &str) {
-    let mut parts = name.split('.');
-    let first = parts.next().unwrap_or_default();
-    let mut place = vars.entry(first.to_owned()).or_default();
-    for part in parts {
-        place = crate::manifest::as_map(place)
-            .entry(part.to_owned())
-            .or_insert_with(|| serde_json::Map::new().into());
-    }
-    *place = serde_json::Value::from(value);
-}
-
 /// `DEV_CLUSTER_DOMAIN`, else `clusterDomain` of `dev.yaml`, else what nearly every cluster has.
 fn cluster_domain(variables: Variables<'_>, project: &Loaded) -> Result<Sourced<String>> {
     let variable = "DEV_CLUSTER_DOMAIN";
@@ -447,10 +401,22 @@ fn check_label(what: &str, label: &Sourced<String>) -> Result<()> {
 
 /// A duration as people write it: `90s`, `5m`, `1h30m`, `250ms`. Without a unit it is an error.
 pub fn duration(text: &str) -> Result<Duration> {
-    humantime::parse_duration(text).map_err(|_| {
+    let found = humantime::parse_duration(text).map_err(|_| {
         Error::usage(format!("\"{text}\" is no duration"))
             .hint("write it with units, such as 90s, 5m or 1h30m")
-    })
+    })?;
+    // Added to the time of now, it must still be a time.
+    if found > LONGEST {
+        return Err(Error::usage(format!(
+            "\"{text}\" is longer than a hundred years"
+        )));
+    }
+    Ok(found)
+}
+
+/// The same for flags, of whose errors clap tells one sentence.
+pub fn duration_flag(text: &str) -> Result<Duration, String> {
+    duration(text).map_err(|error| format!("{error}; {}", error.hints().join("; ")))
 }
 
 fn truth(name: &str, value: Option<String>) -> Result<bool> {

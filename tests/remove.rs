@@ -246,7 +246,7 @@ async fn without_a_right_the_rest_is_removed_and_the_right_is_named() {
         .await
         .unwrap();
     let mut jane = env.clone();
-    jane.cluster = Cluster::from_config(config, "jane".into()).unwrap();
+    jane.cluster = Cluster::from_config(config, "jane".into()).await.unwrap();
     let removed = jane.down(LONG, &|_| ()).await.unwrap();
     let failure = removed.failure().unwrap();
     assert_eq!(failure.reason_code(), Some("MissingRight"), "{failure:?}");

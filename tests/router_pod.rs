@@ -1,12 +1,14 @@
 //! A whole router pod on loopback: the first process, a real Envoy, the link, in front of an API server in this process.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use dev::router::envoy::Families;
+use dev::router::families::here;
 use dev::router::run::{Admin, Files};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
@@ -288,6 +290,10 @@ async fn a_pod_follows_the_cluster() {
     assert_eq!(state["acked"]["web"]["ports"]["80"]["base"], 1);
     assert_eq!(ask(world.web, GET).await.1, "base");
     assert_eq!(ask(world.web, TAGGED).await.1, "base");
+    if here() == Families::Both {
+        let web = SocketAddr::from((Ipv6Addr::LOCALHOST, world.web.port()));
+        assert_eq!(ask(web, GET).await.1, "base");
+    }
     let (mut came, mut went) = (Vec::new(), Vec::new());
     for _ in 0..20 {
         let began = Instant::now();
@@ -312,6 +318,64 @@ async fn a_pod_follows_the_cluster() {
     world.objects.come_back().await;
     pod.serves(Some("ann")).await;
     pod.says("link: the cluster can be read again", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_tells_what_went_through_it() {
+    let Some(envoy) = envoy("a_pod_tells_what_went_through_it") else {
+        return;
+    };
+    let world = World::start().await;
+    world.ann_comes();
+    let pod = Pod::start(&envoy, &world.objects).await;
+    pod.serves(Some("ann")).await;
+    answers(world.web, "ann").await;
+    let before = told(&pod, 1).await.len();
+    for _ in 0..5 {
+        assert_eq!(ask(world.web, TAGGED).await.1, "ann");
+        assert_eq!(ask(world.web, GET).await.1, "base");
+    }
+    for request in told(&pod, before + 5).await {
+        for (field, value) in [
+            ("env", "ann"),
+            ("service", "web"),
+            ("version", "ann"),
+            ("router", "dev-router-0"),
+        ] {
+            assert_eq!(request[field], value, "{request}");
+        }
+    }
+    let counted = async {
+        loop {
+            let (code, report) = pod.get("/v1/traffic?env=ann").await;
+            assert_eq!(code, 200, "{report}");
+            let web = &report["services"]["web"];
+            if web["base"]["requests"] == 5 && web["envs"]["ann"]["p99"].is_f64() {
+                return report;
+            }
+        }
+    };
+    let report = timeout(LONGEST, counted).await.expect("it never counts");
+    assert_eq!(report["pods"], json!(["dev-router-0"]));
+    assert_eq!(report["errors"], json!([]));
+    assert_eq!(report["services"]["web"]["envs"]["ann"]["successRate"], 1.0);
+}
+
+/// The requests of `ann`, as soon as so many were told.
+async fn told(pod: &Pod, least: usize) -> Vec<Value> {
+    let heard = async {
+        loop {
+            let (code, page) = pod.get("/v1/requests?env=ann&tail=100").await;
+            assert_eq!(code, 200, "{page}");
+            let requests = page["requests"].as_array().unwrap();
+            if requests.len() >= least {
+                return requests.clone();
+            }
+        }
+    };
+    timeout(LONGEST, heard)
+        .await
+        .expect("the requests are not told")
 }
 
 #[tokio::test(flavor = "multi_thread")]

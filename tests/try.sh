@@ -33,11 +33,21 @@ try_choose() {
 		fi
 	fi
 	try_context=$given
+	[[ $kind != context ]] || try_find_context "$given"
 	case $kind in
 		context) cluster_name="the cluster of the context $given of your kubeconfig, because you named it" ;;
 		bundled) cluster_name="a Kubernetes of its own on this machine, from $root/tests/cluster" ;;
 		*) cluster_name="a new $kind cluster, dev-try" ;;
 	esac
+}
+
+# try_find_context NAME: fails where the kubeconfig has no such context. Without kubectl dev says it later, before anything is written.
+try_find_context() {
+	local known
+	command -v kubectl >/dev/null || return 0
+	known=$(kubectl config get-contexts -o name 2>/dev/null) || known=''
+	grep -qxF -e "$1" <<<"$known" ||
+		die "there is no context $1 in your kubeconfig (${KUBECONFIG:-~/.kube/config})" "contexts: ${known:+$(paste -sd ' ' <<<"$known")}"
 }
 
 try_say_plan() {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::cluster::access::Right;
 use crate::cluster::request::encode;
 use crate::cluster::{Cluster, Resource};
+use crate::control::CONTROL;
 use crate::error::{Error, Result};
 use crate::manifest::labels;
 use crate::router::admission::Admission;
@@ -39,6 +40,13 @@ impl Base {
         self.services
             .iter()
             .any(|service| service["metadata"]["name"] == ROUTER)
+    }
+
+    /// Whether there is somebody who writes for it, and gives Secrets.
+    pub fn has_control(&self) -> bool {
+        self.services
+            .iter()
+            .any(|service| service["metadata"]["name"] == CONTROL)
     }
 
     /// The environment that this namespace is by the base's list.

@@ -10,16 +10,21 @@ use kube::client::ClientBuilder;
 use sha2::{Digest, Sha256};
 use tower::ServiceBuilder;
 use tower::buffer::BufferLayer;
+use tower::filter::AsyncFilterLayer;
 use tower::retry::RetryLayer;
 
 use crate::cluster::kinds::Discovered;
+use crate::cluster::login::{self, Bearer};
 use crate::cluster::retry::RetryPolicy;
-use crate::cluster::{errors, kubeconfig};
+use crate::cluster::{address, errors, kubeconfig};
 use crate::error::{Error, Result};
 
 /// How long a connection may take to be made. With the retries of a connection that was refused, an unreachable cluster is told
 /// within 10 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a person may take to log in.
+const LOGIN_LIMIT: Duration = Duration::from_secs(300);
 
 /// Requests in flight that one handle queues.
 const QUEUE: usize = 1024;
@@ -31,6 +36,10 @@ pub struct ConnectOptions {
     pub context: Option<String>,
     /// The kubeconfig; `None`: `$KUBECONFIG`, `~/.kube/config`, then the service account of the pod this runs in.
     pub kubeconfig: Option<PathBuf>,
+    /// In whose name requests are made; `None`: whoever the kubeconfig says.
+    pub impersonate: Option<String>,
+    /// How long reading it may take, and a credential plug-in; `None`: five minutes.
+    pub limit: Option<Duration>,
 }
 
 /// A cluster that requests can be sent to. Clones share connections.
@@ -40,8 +49,10 @@ pub struct Cluster {
     pub client: Client,
     /// The name of the context; `in-cluster` inside a pod.
     pub context: String,
-    /// The address of the API server.
+    /// The address of the API server, without a user and a password.
     pub server: String,
+    /// The address of the proxy in front of it, in the same form.
+    pub(super) proxy: Option<String>,
     /// The namespace of the context.
     pub default_namespace: String,
     /// SHA-256 (hexadecimal) of the certificate authority that the connection is checked against, where the kubeconfig names one.
@@ -68,24 +79,47 @@ impl Cluster {
     pub async fn connect(options: &ConnectOptions) -> Result<Self> {
         let variable = std::env::var_os("KUBECONFIG");
         let paths = kubeconfig::paths(options.kubeconfig.as_deref(), variable.as_deref());
-        let loaded = match kubeconfig::read(&paths)? {
-            Some(found) => kubeconfig::load(found, options.context.as_deref(), &paths).await?,
-            None if options.context.is_none() && options.kubeconfig.is_none() => {
-                match kube::Config::incluster() {
-                    Ok(config) => kubeconfig::Loaded {
-                        config,
-                        context: "in-cluster".to_owned(),
-                    },
-                    Err(_) => return Err(kubeconfig::missing(&paths)),
-                }
-            }
-            None => return Err(kubeconfig::missing(&paths)),
-        };
-        Self::from_config(loaded.config, loaded.context)
+        let context = options.context.clone();
+        let anywhere = context.is_none() && options.kubeconfig.is_none();
+        let limit = options.limit.unwrap_or(LOGIN_LIMIT);
+        // A kubeconfig may be a pipe, so may the files that it names.
+        let loaded = in_time(limit, move || match kubeconfig::read(&paths)? {
+            Some(found) => kubeconfig::load(found, context.as_deref(), &paths),
+            None if anywhere => match kube::Config::incluster() {
+                Ok(config) => Ok(kubeconfig::Loaded {
+                    config,
+                    context: "in-cluster".to_owned(),
+                }),
+                Err(_) => Err(kubeconfig::missing(&paths)),
+            },
+            None => Err(kubeconfig::missing(&paths)),
+        })
+        .await?;
+        let mut config = loaded.config;
+        if let Some(user) = &options.impersonate {
+            config.auth_info.impersonate = Some(user.clone());
+        }
+        Self::log_in(config, loaded.context, limit).await
     }
 
     /// A connection with this configuration; `context` is how people call the cluster.
-    pub fn from_config(mut config: kube::Config, context: String) -> Result<Self> {
+    ///
+    /// # Errors
+    /// As for [`Cluster::connect`].
+    pub async fn from_config(config: kube::Config, context: String) -> Result<Self> {
+        Self::log_in(config, context, LOGIN_LIMIT).await
+    }
+
+    async fn log_in(mut config: kube::Config, context: String, limit: Duration) -> Result<Self> {
+        let bearer = login::log_in(&mut config, &context, limit).await?;
+        in_time(limit, move || Self::with_login(config, context, bearer)).await
+    }
+
+    fn with_login(
+        mut config: kube::Config,
+        context: String,
+        bearer: Option<Bearer>,
+    ) -> Result<Self> {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // The crate's own retries last for minutes and leave lost connections out.
         config.default_retry = false;
@@ -95,15 +129,17 @@ impl Cluster {
             http::HeaderValue::from_static(concat!("dev/", env!("CARGO_PKG_VERSION"))),
         ));
         let server = config.cluster_url.to_string();
+        let proxy = config.proxy_url.as_ref();
+        let proxy = proxy.map(|proxy| address::without_user(proxy).to_string());
         let default_namespace = config.default_namespace.clone();
         let authority = (!config.accept_invalid_certs)
             .then(|| config.root_cert.as_deref().map(fingerprint))
             .flatten();
-        let exec = config.auth_info.exec.clone();
         let builder = ClientBuilder::try_from(config)
-            .map_err(|cause| errors::credentials(&context, exec.as_ref(), &cause))?;
+            .map_err(|cause| errors::credentials(&context, &cause))?;
         let layer = ServiceBuilder::new()
             .layer(RetryLayer::new(RetryPolicy::default()))
+            .option_layer(bearer.map(AsyncFilterLayer::new))
             .layer(BufferLayer::new(QUEUE))
             .into_inner();
         let client = builder.with_layer(&layer).build();
@@ -111,6 +147,7 @@ impl Cluster {
             client,
             context,
             server,
+            proxy,
             default_namespace,
             authority,
             discovered: Arc::default(),
@@ -124,6 +161,7 @@ impl Cluster {
             client,
             context: context.to_owned(),
             server: "http://fake".to_owned(),
+            proxy: None,
             authority: None,
             discovered: Arc::default(),
         }
@@ -131,7 +169,29 @@ impl Cluster {
 
     /// What went wrong with a request, for people. `attempt` completes "cannot …": `list Pods in shop-a`.
     pub fn explain(&self, attempt: impl fmt::Display, cause: &kube::Error) -> Error {
-        errors::explain(&self.server, attempt, cause)
+        let route = errors::Route {
+            server: &self.server,
+            proxy: self.proxy.as_deref(),
+        };
+        errors::explain(route, attempt, cause)
+    }
+}
+
+/// Does blocking work, and gives it up after a while.
+async fn in_time<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::time::timeout(limit, tokio::task::spawn_blocking(work)).await {
+        Ok(done) => done.map_err(|cause| {
+            Error::failed("reading the kubeconfig was cut short").caused_by(&cause)
+        })?,
+        Err(_) => Err(Error::usage(format!(
+            "the kubeconfig and the files that it names could not be read within {}",
+            humantime::format_duration(limit)
+        ))
+        .reason("UnreadableKubeconfig")
+        .hint("is one of them a pipe that nobody writes to?")),
     }
 }
 

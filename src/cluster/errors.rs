@@ -6,29 +6,40 @@ mod status;
 
 use std::fmt;
 
-use kube::config::ExecConfig;
-
 use crate::error::Error;
+
+use super::address;
 
 pub use fields::{FieldProblem, keys, problems};
 pub use status::{MissingRight, from_status, missing_right};
 
+/// How requests get to the API server: the addresses, as they may be shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Route<'a> {
+    /// The API server.
+    pub server: &'a str,
+    /// The proxy in front of it, where it is known.
+    pub proxy: Option<&'a str>,
+}
+
 /// What went wrong with a request. `attempt` completes "cannot …".
-pub fn explain(server: &str, attempt: impl fmt::Display, cause: &kube::Error) -> Error {
+pub fn explain(route: Route<'_>, attempt: impl fmt::Display, cause: &kube::Error) -> Error {
     match cause {
         kube::Error::Api(status) => from_status(&attempt.to_string(), status),
-        kube::Error::HyperError(inner) => connection::explain(server, &attempt.to_string(), inner),
-        kube::Error::Service(inner) => {
-            connection::explain(server, &attempt.to_string(), inner.as_ref())
-        }
-        kube::Error::ReadEvents(inner) => connection::explain(server, &attempt.to_string(), inner),
+        kube::Error::HyperError(inner) => connection::explain(route, &attempt.to_string(), inner),
+        kube::Error::Service(inner) => match inner.downcast_ref::<Error>() {
+            // A credential plug-in that failed says itself what is wrong.
+            Some(told) => told.clone(),
+            None => connection::explain(route, &attempt.to_string(), inner.as_ref()),
+        },
+        kube::Error::ReadEvents(inner) => connection::explain(route, &attempt.to_string(), inner),
         kube::Error::UpgradeConnection(inner) => Error::failed(format!("cannot {attempt}"))
             .reason("UpgradeRefused")
             .caused_by(inner)
             .hint("a proxy between here and the API server may not pass WebSockets on"),
-        kube::Error::Auth(inner) => Error::cluster(format!("cannot {attempt}: no credentials"))
+        // Its text may hold what a program answered, which is secret.
+        kube::Error::Auth(_) => Error::cluster(format!("cannot {attempt}: no credentials"))
             .reason("NoCredentials")
-            .caused_by(inner)
             .hint("log in again with the tool that your kubeconfig uses"),
         kube::Error::RustlsTls(inner) => Error::cluster(format!("cannot {attempt}"))
             .reason("TlsFailed")
@@ -54,41 +65,25 @@ pub fn explain(server: &str, attempt: impl fmt::Display, cause: &kube::Error) ->
     }
 }
 
-/// Why no connection can be prepared: most often a credential plug-in.
-pub(super) fn credentials(context: &str, exec: Option<&ExecConfig>, cause: &kube::Error) -> Error {
-    use kube::client::AuthError;
-    let command = exec
-        .and_then(|exec| exec.command.as_deref())
-        .unwrap_or("its credential plug-in");
-    let install = exec.and_then(|exec| exec.install_hint.clone());
+/// Why no connection can be prepared with the credentials of a context.
+pub(super) fn credentials(context: &str, cause: &kube::Error) -> Error {
     match cause {
-        kube::Error::Auth(AuthError::AuthExecStart(io)) if io.kind() == std::io::ErrorKind::NotFound => {
-            Error::cluster(format!(
-                "the context \"{context}\" needs the program \"{command}\" to log in, and it is not installed"
-            ))
-            .reason("CredentialPluginMissing")
-            .maybe_hint(install)
-            .hint(format!("install {command}, or choose another context with --context"))
-        }
-        kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
-            let said = String::from_utf8_lossy(&out.stderr);
-            let error = Error::cluster(format!("\"{command}\" could not log in to \"{context}\" ({})", out.status))
-                .reason("CredentialPluginFailed");
-            let error = said
-                .lines()
-                .rev()
-                .find(|line| !line.trim().is_empty())
-                .map_or_else(|| error.clone(), |line| error.clone().cause(line.trim()));
-            error.hint(format!("run {command} by hand, or log in again"))
-        }
-        kube::Error::Auth(inner) => Error::cluster(format!("no credentials for the context \"{context}\""))
+        kube::Error::Auth(_) => Error::cluster(format!("no credentials for the context \"{context}\""))
             .reason("NoCredentials")
-            .caused_by(inner)
             .hint("log in again with the tool that made this kubeconfig"),
+        kube::Error::HttpError(_) => Error::usage(format!(
+            "whom the context \"{context}\" acts as cannot be sent: a name holds a character that no header can have"
+        ))
+        .reason("BrokenKubeconfig")
+        .hint("see `as`, `as-uid`, `as-groups` and `as-user-extra` of its user"),
+        kube::Error::InferKubeconfig(inner) => Error::usage(format!("a certificate or key of the context \"{context}\" cannot be loaded"))
+            .reason("BrokenKubeconfig")
+            .caused_by(inner),
         kube::Error::RustlsTls(inner) => Error::usage(format!("a certificate or key of the context \"{context}\" is broken"))
             .reason("BrokenKubeconfig")
             .caused_by(inner),
         kube::Error::ProxyProtocolUnsupported { proxy_url } | kube::Error::ProxyProtocolDisabled { proxy_url, .. } => {
+            let proxy_url = address::without_user(proxy_url);
             Error::usage(format!("the context \"{context}\" names a proxy that cannot be used: {proxy_url}"))
                 .reason("BrokenKubeconfig")
                 .hint("http, https and socks5 proxies can be used")
@@ -99,14 +94,12 @@ pub(super) fn credentials(context: &str, exec: Option<&ExecConfig>, cause: &kube
         | kube::Error::FromUtf8(_)
         | kube::Error::LinesCodecMaxLineLengthExceeded
         | kube::Error::ReadEvents(_)
-        | kube::Error::HttpError(_)
         | kube::Error::SerdeError(_)
         | kube::Error::BuildRequest(_)
         | kube::Error::InferConfig(_)
         | kube::Error::Discovery(_)
         | kube::Error::TlsRequired
-        | kube::Error::UpgradeConnection(_)
-        | kube::Error::InferKubeconfig(_) => {
+        | kube::Error::UpgradeConnection(_) => {
             Error::cluster(format!("cannot connect with the context \"{context}\"")).caused_by(cause)
         }
     }

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use futures::FutureExt as _;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
+use crate::cluster::address;
 use crate::error::{Error, Place, Result, did_you_mean};
+use crate::manifest::yaml;
 
 /// A context of a kubeconfig, ready to connect.
 pub(super) struct Loaded {
@@ -37,16 +40,17 @@ pub(super) fn paths(named: Option<&Path>, variable: Option<&std::ffi::OsStr>) ->
 pub(super) fn read(paths: &[PathBuf]) -> Result<Option<Kubeconfig>> {
     let mut merged: Option<Kubeconfig> = None;
     for path in paths {
-        let next = match Kubeconfig::read_from(path) {
-            Ok(next) => next,
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
             // Like kubectl: what $KUBECONFIG lists need not exist.
-            Err(KubeconfigError::ReadConfig(cause, _))
-                if cause.kind() == std::io::ErrorKind::NotFound =>
-            {
-                continue;
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(cause) => {
+                return Err(unreadable(path, "cannot be read").caused_by(&cause));
             }
-            Err(cause) => return Err(broken(path, &cause)),
         };
+        let text = decode(&bytes).ok_or_else(|| unreadable(path, "is no text"))?;
+        let mut next = Kubeconfig::from_yaml(&text).map_err(|cause| broken(path, &cause))?;
+        resolve(&mut next, path.parent().unwrap_or(Path::new("")));
         merged = Some(match merged {
             None => next,
             Some(merged) => merged.merge(next).map_err(|cause| broken(path, &cause))?,
@@ -55,8 +59,50 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Option<Kubeconfig>> {
     Ok(merged)
 }
 
-/// The configuration of a context, `None`: of the current one.
-pub(super) async fn load(
+/// The text of a file: UTF-8, or UTF-16 as Windows writes it, which its first bytes tell. `None` where it is neither.
+fn decode(bytes: &[u8]) -> Option<String> {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (units, rest) = bytes.as_chunks::<2>();
+        let units: Vec<u16> = units.iter().map(|two| unit(*two)).collect();
+        String::from_utf16(&units).ok().filter(|_| rest.is_empty())
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
+        bytes => String::from_utf8(bytes.to_vec()).ok(),
+    }
+}
+
+/// Paths in a kubeconfig count from its directory.
+fn resolve(kubeconfig: &mut Kubeconfig, dir: &Path) {
+    let absolute = |path: &mut Option<String>| {
+        if let Some(path) = path
+            && !path.is_empty()
+        {
+            *path = dir.join(&*path).to_string_lossy().into_owned();
+        }
+    };
+    let clusters = kubeconfig.clusters.iter_mut();
+    for cluster in clusters.filter_map(|named| named.cluster.as_mut()) {
+        absolute(&mut cluster.certificate_authority);
+    }
+    let users = kubeconfig.auth_infos.iter_mut();
+    for user in users.filter_map(|named| named.auth_info.as_mut()) {
+        absolute(&mut user.client_certificate);
+        absolute(&mut user.client_key);
+        absolute(&mut user.token_file);
+        // A name without a slash is looked for in PATH.
+        if let Some(exec) = &mut user.exec
+            && exec.command.as_ref().is_some_and(|name| name.contains('/'))
+        {
+            absolute(&mut exec.command);
+        }
+    }
+}
+
+/// The configuration of a context, `None`: of the current one. Reads the files of certificates that it names.
+pub(super) fn load(
     kubeconfig: Kubeconfig,
     context: Option<&str>,
     paths: &[PathBuf],
@@ -94,10 +140,57 @@ pub(super) async fn load(
         context: Some(context.clone()),
         ..KubeConfigOptions::default()
     };
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
+    let own_proxy = has_proxy(&kubeconfig, &context);
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        .now_or_never()
+        .ok_or_else(|| Error::failed("the kubeconfig was not read at once"))?
         .map_err(|cause| incomplete(&context, &files, &cause))?;
+    if !own_proxy {
+        config.proxy_url = proxy_of_environment(&config)?;
+    }
     Ok(Loaded { config, context })
+}
+
+/// Whether the cluster of a context names its own proxy.
+fn has_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
+    let context = kubeconfig
+        .contexts
+        .iter()
+        .find(|named| named.name == context);
+    let cluster = context
+        .and_then(|named| named.context.as_ref())
+        .map(|context| context.cluster.as_str());
+    kubeconfig
+        .clusters
+        .iter()
+        .filter(|named| Some(named.name.as_str()) == cluster)
+        .filter_map(|named| named.cluster.as_ref())
+        .any(|cluster| {
+            cluster
+                .proxy_url
+                .as_ref()
+                .is_some_and(|url| !url.is_empty())
+        })
+}
+
+/// The library asks `NO_PROXY` about the proxy, not about the server.
+fn proxy_of_environment(config: &Config) -> Result<Option<http::Uri>> {
+    let Some(proxy) =
+        address::environment_proxy(&config.cluster_url, |name| std::env::var(name).ok())
+    else {
+        return Ok(None);
+    };
+    // `proxy.example:3128` is what many write.
+    let written = if proxy.contains("://") {
+        proxy
+    } else {
+        format!("http://{proxy}")
+    };
+    written.parse().map(Some).map_err(|cause| {
+        Error::usage("HTTPS_PROXY is no address of a proxy")
+            .caused_by(&cause)
+            .hint("write http://HOST:PORT")
+    })
 }
 
 /// The error for a kubeconfig that is not there.
@@ -121,34 +214,27 @@ fn list(paths: &[PathBuf]) -> String {
     names.join(" or ")
 }
 
+fn unreadable(path: &Path, what: &str) -> Error {
+    Error::usage(format!("the kubeconfig {} {what}", path.display()))
+        .reason("UnreadableKubeconfig")
+        .hint("name another one in KUBECONFIG")
+}
+
+/// A kubeconfig holds tokens, so no error quotes it: not the line, and not the value.
 fn broken(path: &Path, cause: &KubeconfigError) -> Error {
     match cause {
-        KubeconfigError::ReadConfig(io, _) => {
-            let what = if io.kind() == std::io::ErrorKind::InvalidData {
-                "is no text"
-            } else {
-                "cannot be read"
-            };
-            Error::usage(format!("the kubeconfig {} {what}", path.display()))
-                .reason("UnreadableKubeconfig")
-                .caused_by(io)
-                .hint("name another one in KUBECONFIG")
-        }
         KubeconfigError::Parse(parse) => {
-            let error = Error::usage("this is no kubeconfig")
+            let fault = yaml::fault(parse);
+            Error::usage("this is no kubeconfig")
                 .reason("BrokenKubeconfig")
-                .caused_by(parse)
+                .cause(fault.what)
+                .at(match fault.place {
+                    Some((line, column)) => Place::at(path, line, column),
+                    None => Place::file(path),
+                })
                 .hint(
                     "name another one in KUBECONFIG, or get it anew from who gave you the cluster",
-                );
-            error.at(match parse.location() {
-                Some(location) => Place::at(
-                    path,
-                    usize::try_from(location.line()).unwrap_or_default(),
-                    usize::try_from(location.column()).unwrap_or_default(),
-                ),
-                None => Place::file(path),
-            })
+                )
         }
         other => Error::usage(format!("the kubeconfig {} cannot be used", path.display()))
             .reason("BrokenKubeconfig")

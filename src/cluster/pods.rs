@@ -253,7 +253,11 @@ fn unknown(service: &str, namespace: &str, all: &[Service]) -> Error {
 /// The error of a request that failed.
 pub(super) fn refused(verb: &str, namespace: &str, error: &kube::Error) -> Error {
     let attempt = format!("{verb} in namespace {namespace}");
-    errors::explain("the address of this context", attempt, error)
+    let route = errors::Route {
+        server: "the address of this context",
+        proxy: None,
+    };
+    errors::explain(route, attempt, error)
 }
 
 #[cfg(test)]

@@ -110,6 +110,8 @@ impl<B> Policy<Request<Body>, Response<B>, BoxError> for RetryPolicy {
                     .and_then(|value| value.to_str().ok()?.parse().ok());
                 self.judge_answer(repeatable, response.status(), retry_after)
             }
+            // A credential plug-in that failed: it would only be started again.
+            Err(cause) if cause.is::<crate::error::Error>() => Verdict::Final,
             Err(_) => self.judge_failure(repeatable),
         };
         match verdict {

@@ -1,7 +1,7 @@
 //! What the routers of a base have taken over, read through the API server's proxy: it takes no more than the right to
 //! `services/proxy` of `dev-router:status`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use http::Request;
@@ -38,10 +38,17 @@ pub struct RouterPod {
 
 /// What Envoy has acknowledged of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
 pub struct AckedService {
     /// By port of the Service.
+    #[serde(default)]
     pub ports: BTreeMap<String, AckedPort>,
+    /// Whether requests to the Service reach the routers; those of an older version do not tell.
+    #[serde(default = "yes")]
+    pub switched: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What Envoy has acknowledged of a port.
@@ -74,12 +81,13 @@ impl RouterStatus {
         Some(Self { pods })
     }
 
-    /// Whether every router pod leads this environment's requests for the service to a ready version of its own.
+    /// Whether this environment's requests for the service reach the routers, and every router pod leads them to a ready version.
     pub fn leads(&self, service: &str, env: &str) -> bool {
         let leads = |pod: &RouterPod| {
             pod.acked.get(service).is_some_and(|acked| {
                 let mut ports = acked.ports.values();
-                ports.any(|port| port.envs.get(env).is_some_and(|ready| *ready > 0))
+                acked.switched
+                    && ports.any(|port| port.envs.get(env).is_some_and(|ready| *ready > 0))
             })
         };
         !self.pods.is_empty() && self.pods.iter().all(leads)
@@ -103,6 +111,17 @@ impl RouterStatus {
     }
 }
 
+/// What waiting for routes came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Awaited {
+    /// The services that are not led although they could be.
+    pub late: BTreeSet<String>,
+    /// The services that `control` does not route, with why.
+    pub refused: BTreeMap<String, String>,
+    /// What is wrong with the routers, and what `control` waits for, one line each.
+    pub errors: Vec<String>,
+}
+
 /// Why the routers' state is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unknown {
@@ -117,6 +136,28 @@ pub fn status_right(base: &str) -> Right {
     Right::core("get", "services/proxy", base).named(&format!("{ROUTER}:{PORT}"))
 }
 
+/// The path of a question to the routers, by way of the API server.
+pub(super) fn proxied(base: &str, question: &str) -> String {
+    format!("/api/v1/namespaces/{base}/services/{ROUTER}:{PORT}/proxy/v1/{question}")
+}
+
+impl From<Unknown> for Error {
+    fn from(unknown: Unknown) -> Self {
+        match unknown {
+            Unknown::NoRight(error) | Unknown::NoAnswer(error) => error,
+        }
+    }
+}
+
+impl Unknown {
+    /// Why.
+    pub fn error(&self) -> &Error {
+        match self {
+            Self::NoRight(error) | Self::NoAnswer(error) => error,
+        }
+    }
+}
+
 impl Cluster {
     /// The state of a base's routers. `hang`: they may keep the answer until this service and environment are led.
     pub async fn router_status(
@@ -127,8 +168,7 @@ impl Cluster {
         let wait = hang.map_or(String::new(), |(service, env)| {
             format!("?service={service}&env={env}&wait={HANG}")
         });
-        let path =
-            format!("/api/v1/namespaces/{base}/services/{ROUTER}:{PORT}/proxy/v1/status{wait}");
+        let path = proxied(base, &format!("status{wait}"));
         let attempt = format!("ask the routers of {base} what they serve");
         match self
             .try_send::<Value>(Request::get(path).body(Vec::new()))
@@ -154,8 +194,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until every router pod leads these services' requests to the environment. Gives the services that are not led when the
-    /// time is up, with the last state.
+    /// Waits until every router pod leads these services' requests to the environment, but for those that `control` does not route.
     ///
     /// A router that does not answer may be starting: it is asked again until the time is up.
     pub async fn await_routes(
@@ -164,21 +203,17 @@ impl Cluster {
         env: &str,
         services: &[String],
         timeout: Duration,
-    ) -> Result<(Vec<String>, RouterStatus), Unknown> {
+    ) -> Result<Awaited, Unknown> {
         let deadline = Instant::now() + timeout;
         let mut status = self.router_status(base, None).await;
         loop {
             let late = Instant::now() >= deadline;
             let next = match &status {
                 Ok(status) => {
-                    let left: Vec<String> = services
-                        .iter()
-                        .filter(|service| !status.leads(service, env))
-                        .cloned()
-                        .collect();
-                    match left.first() {
+                    let awaited = self.judge_routes(base, env, services, status).await;
+                    match awaited.late.first() {
                         Some(next) if !late => next.clone(),
-                        _ => return Ok((left, status.clone())),
+                        Some(_) | None => return Ok(awaited),
                     }
                 }
                 Err(Unknown::NoRight(_)) => return Err(status.expect_err("matched above")),
@@ -194,6 +229,37 @@ impl Cluster {
             if asked.elapsed() < PAUSE {
                 sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now()))).await;
             }
+        }
+    }
+
+    /// How it is with the routes to these services. `control` is asked only where some are not led.
+    async fn judge_routes(
+        &self,
+        base: &str,
+        env: &str,
+        services: &[String],
+        status: &RouterStatus,
+    ) -> Awaited {
+        let left = services
+            .iter()
+            .filter(|service| !status.leads(service, env));
+        let left: Vec<String> = left.cloned().collect();
+        if left.is_empty() {
+            return Awaited::default();
+        }
+        let said = self.not_routed(base, &left).await;
+        let mut errors = status.errors();
+        errors.extend(
+            said.waiting
+                .iter()
+                .map(|(service, reason)| format!("control, {service}: {reason}")),
+        );
+        let refused = said.never;
+        let late = left.into_iter().filter(|name| !refused.contains_key(name));
+        Awaited {
+            late: late.collect(),
+            refused,
+            errors,
         }
     }
 }
@@ -228,6 +294,9 @@ mod tests {
         );
         assert!(!read(json!([pod("a", json!({"ann": 0}))])).leads("reviews", "ann"));
         assert!(!read(json!([pod("a", json!({"ann": 1}))])).leads("ratings", "ann"));
+        let mut unswitched = pod("a", json!({"ann": 1}));
+        unswitched["acked"]["reviews"]["switched"] = json!(false);
+        assert!(!read(json!([unswitched])).leads("reviews", "ann"));
         assert!(
             !read(json!([])).leads("reviews", "ann"),
             "no router is no proof"

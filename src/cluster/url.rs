@@ -1,5 +1,9 @@
 //! PURE: where a service answers, from the objects of its environment.
 
+mod entry;
+
+pub use entry::{Entry, SERVICES as ROUTERS};
+
 use k8s_openapi::api::core::v1::{Node, Service, ServicePort};
 use k8s_openapi::api::networking::v1::{Ingress, IngressBackend};
 use serde::Serialize;
@@ -42,6 +46,14 @@ pub enum Via {
         /// The Service's name.
         service: String,
     },
+    /// The routers of the base, by the host that is the environment's.
+    Routers {
+        /// The base's namespace.
+        base: String,
+        /// What the host's name must lead to, where no name of the DNS does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+    },
     /// The Service's name in the cluster's DNS.
     Cluster {
         /// The Service's name.
@@ -56,6 +68,14 @@ impl std::fmt::Display for Via {
             Self::HttpRoute { name } => write!(f, "HTTPRoute {name}"),
             Self::LoadBalancer { .. } => f.write_str("load balancer"),
             Self::NodePort { .. } => f.write_str("node port"),
+            Self::Routers {
+                base,
+                address: Some(address),
+            } => write!(f, "routers of {base} at {address}"),
+            Self::Routers {
+                base,
+                address: None,
+            } => write!(f, "routers of {base}"),
             Self::Cluster { .. } => f.write_str("inside the cluster only"),
         }
     }

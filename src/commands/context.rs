@@ -70,11 +70,24 @@ impl Context {
 
     /// Connects to the cluster of the chosen context. Nothing is written by it.
     pub async fn connect(&self) -> Result<Cluster> {
+        Cluster::connect(&self.connection()).await
+    }
+
+    /// The same, with requests made in the name of another user, which takes the right to `impersonate`.
+    pub async fn connect_as(&self, user: &str) -> Result<Cluster> {
         let options = ConnectOptions {
-            context: self.basics.context.clone(),
-            ..ConnectOptions::default()
+            impersonate: Some(user.to_owned()),
+            ..self.connection()
         };
         Cluster::connect(&options).await
+    }
+
+    fn connection(&self) -> ConnectOptions {
+        ConnectOptions {
+            context: self.basics.context.clone(),
+            limit: Some(self.basics.timeout),
+            ..ConnectOptions::default()
+        }
     }
 }
 

@@ -10,8 +10,9 @@ use tokio::net::TcpListener;
 use super::Context;
 use crate::control::decide::Periods;
 use crate::control::run::{Options, run};
+use crate::control::secrets::account;
 use crate::error::{Error, Result};
-use crate::settings::duration;
+use crate::settings::duration_flag;
 
 /// Put the routers of a base in front of Services that environments override
 #[derive(Args, Debug)]
@@ -26,10 +27,10 @@ pub struct Control {
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     pub identity: Option<String>,
     /// How long established connections may go on through the routers after new ones do not
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m")]
+    #[arg(long, value_name = "DURATION", value_parser = duration_flag, default_value = "15m")]
     pub drain: Duration,
     /// How long a Service stays routed that no environment overrides
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "24h")]
+    #[arg(long, value_name = "DURATION", value_parser = duration_flag, default_value = "24h")]
     pub unused: Duration,
 }
 
@@ -52,8 +53,17 @@ impl Control {
             unused: signed(self.unused),
             ..Periods::default()
         };
+        // No request is sent by it: where nothing is shared it is not used.
+        let provisioner = match context.connect_as(&account(&base)).await {
+            Ok(cluster) => Some(cluster),
+            Err(error) => {
+                context.ui.warn(format!("Secrets are not given: {error}"));
+                None
+            }
+        };
         let options = Options {
             base,
+            provisioner,
             identity,
             router_port: self.router_port,
             periods,

@@ -123,7 +123,17 @@ async fn give_back(
         overlay: true,
         full: false,
     };
-    let scope = choose(settings, services, extent, &cluster, ui).await?;
+    let scope = choose(settings, services, extent, &cluster, ui)
+        .await
+        .map_err(|error| match error.reason_code() {
+            // What it is good for to have a base is another question than the one that was asked.
+            Some("NoBase") => {
+                Error::usage("only services of an overlay can be given back, and there is no base")
+                    .reason("NoOverlay")
+                    .hint("`dev down` without a service removes all of it")
+            }
+            _ => error,
+        })?;
     if !how.dry_run {
         guard::ensure_writable(&cluster, ui).await?;
     }
@@ -156,6 +166,7 @@ async fn give_back(
         ..ApplyOptions::default()
     };
     apply(&cluster, &plan, &options, &Silent).await?;
+    cluster.forget_given(&plan).await?;
     ui.note(format!("{}: {}", scope.namespace, plan.counts().done()));
     ui.data(&GivenBack::of(&scope, &plan), |_| String::new())
 }

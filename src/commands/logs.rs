@@ -1,5 +1,7 @@
 //! `dev logs`
 
+mod requests;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use crate::cluster::logs::{Form, LogOptions, render, stream};
 use crate::cluster::pods::PodSet;
 use crate::environment::{misspelt, with_needs};
 use crate::error::{Error, Result};
-use crate::settings::duration;
+use crate::settings::duration_flag;
 use crate::ui::{Format, stdout_closed};
 
 /// Show the logs of services
@@ -19,7 +21,8 @@ use crate::ui::{Format, stdout_closed};
   dev logs                         every service, in the order of the lines' times
   dev logs web reviews -f          follow two services, also pods that come later
   dev logs web --previous          what the last run said before it ended
-  dev logs --since 5m -o json      one JSON object a line")]
+  dev logs --since 5m -o json      one JSON object a line
+  dev logs --requests -f           requests with the environment's name, as the routers saw them")]
 pub struct Logs {
     /// Services [default: all]
     #[arg(value_name = "SERVICE")]
@@ -32,7 +35,7 @@ pub struct Logs {
     #[arg(long, value_name = "FILE", help_heading = "Global options")]
     pub file: Option<PathBuf>,
     /// Only lines younger than this, such as 90s or 5m
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration_flag)]
     pub since: Option<Duration>,
     /// Only so many of the last lines of each container
     #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(i64).range(0..))]
@@ -46,11 +49,17 @@ pub struct Logs {
     /// With the time of each line
     #[arg(long)]
     pub timestamps: bool,
+    /// In place of what pods write: requests with the environment's header at the routers of its base. Paths are shown without what follows `?`
+    #[arg(long, conflicts_with_all = ["previous", "container", "timestamps"])]
+    pub requests: bool,
 }
 
 impl Logs {
     /// Prints the lines.
     pub async fn run(self, context: &Context) -> Result<()> {
+        if self.requests {
+            return self.requests(context).await;
+        }
         let settings = context.settings()?;
         let known = &settings.project.project.services;
         let services = match self.services.is_empty() {

@@ -15,7 +15,7 @@ use crate::ui::Format;
 #[command(after_help = "Examples:
   dev render                          every service, for your environment
   dev render web -e pr-12 | less      one service and what it needs
-  dev render web --overlay            only that one, and the aliases of an overlay; asks the cluster
+  dev render web --overlay            only that one, and the aliases of an overlay
   dev render --base-version           as `dev deploy` would apply them to the base
   dev render -o json                  a Kubernetes List
 

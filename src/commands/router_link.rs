@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::Context;
 use crate::error::{Error, Result};
+use crate::router::collector::{Collector, Spans};
 use crate::router::run::{LinkOptions, link};
 use crate::router::shadow::STATUS_PORT;
 
@@ -21,6 +22,34 @@ pub struct RouterLink {
     /// Port of the status server
     #[arg(long, value_name = "PORT", default_value_t = STATUS_PORT)]
     pub status_port: u16,
+    /// Where requests with an environment are reported to.
+    #[command(flatten)]
+    pub collector: CollectorArgs,
+}
+
+/// A collector of spans.
+#[derive(Args, Clone, Debug, Default)]
+pub struct CollectorArgs {
+    /// Report requests with an environment to this OpenTelemetry collector (gRPC)
+    #[arg(long, value_name = "HOST[:PORT]", conflicts_with = "zipkin")]
+    pub otlp: Option<String>,
+    /// Report requests with an environment to this Zipkin (JSON over HTTP)
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub zipkin: Option<String>,
+}
+
+impl CollectorArgs {
+    /// The collector, where one is named.
+    pub fn collector(&self) -> Result<Option<Collector>> {
+        let (protocol, text) = match (&self.otlp, &self.zipkin) {
+            (Some(text), _) => (Spans::Otlp, text),
+            (None, Some(text)) => (Spans::Zipkin, text),
+            (None, None) => return Ok(None),
+        };
+        Collector::parse(protocol, text)
+            .map(Some)
+            .map_err(|why| Error::usage(format!("{} {why}", protocol.flag())))
+    }
 }
 
 impl RouterLink {
@@ -31,6 +60,7 @@ impl RouterLink {
             pod: pod(),
             state_dir: self.state_dir,
             status_port: self.status_port,
+            collector: self.collector.collector()?,
         };
         let ui = context.ui.clone();
         let say = move |line| ui.note(format!("link: {line}"));

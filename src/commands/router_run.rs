@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Context;
-use super::router_link::{base, pod};
+use super::router_link::{CollectorArgs, base, pod};
 use crate::error::{Error, Result};
 use crate::router::run::{SuperviseOptions, supervise};
 use crate::router::shadow::STATUS_PORT;
@@ -40,6 +40,9 @@ pub struct RouterRun {
     /// Port of the status server
     #[arg(long, value_name = "PORT", default_value_t = STATUS_PORT)]
     pub status_port: u16,
+    /// Where requests with an environment are reported to.
+    #[command(flatten)]
+    pub collector: CollectorArgs,
 }
 
 impl RouterRun {
@@ -52,6 +55,9 @@ impl RouterRun {
         link.extend(["router-link", "--base", &base, "--state-dir"].map(Into::into));
         link.push(self.state_dir.clone().into_os_string());
         link.extend(["--status-port".into(), self.status_port.to_string().into()]);
+        if let Some(collector) = self.collector.collector()? {
+            link.extend(collector.args().map(Into::into));
+        }
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let options = SuperviseOptions {
             base,

@@ -21,11 +21,15 @@ use crate::ui::table;
 const LOOK: Duration = Duration::from_secs(10);
 
 /// Show what runs in an environment
+///
+/// For an overlay also which requests reach it, and from the routers' statistics the requests of the last minute: how many, how many succeeded, and how
+/// long they took, beside those of the base.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   dev status                    services, their state, where they are reached; troubles with hints
   dev status --all              every environment of this application in the cluster
   dev status --base-version     the base itself, where `dev deploy` made it
+  dev status -o json | jq .overlay.traffic
   dev status -o json | jq '.services[] | select(.state != \"ready\")'")]
 pub struct Status {
     /// Every environment of this application
@@ -62,9 +66,7 @@ impl Status {
         }
         let scope = Scope::choose(&settings, &[], self.base_version)?;
         let shown = look(&cluster, &scope).await?;
-        context.ui.data(&shown, |shown| {
-            services_table(&shown.services, shown.overlay.as_ref())
-        })?;
+        context.ui.data(&shown, text)?;
         for service in &shown.services {
             for trouble in service.health.troubles() {
                 let code = trouble.reason.code();
@@ -82,6 +84,8 @@ impl Status {
         if let Some(overlay) = &shown.overlay {
             let remark = overlay.routing.remark(&overlay.base, &shown.namespace);
             remark.into_iter().for_each(|text| context.ui.note(text));
+            let missing = overlay.traffic.iter().flat_map(|it| &it.missing);
+            missing.for_each(|line| context.ui.note(format!("not counted: {line}")));
         }
         if shown.services.is_empty() && shown.overlay.is_none() {
             let (env, namespace) = (&shown.env, &shown.namespace);
@@ -146,6 +150,17 @@ async fn look(cluster: &Cluster, scope: &Scope) -> Result<Shown> {
         services,
         overlay,
     })
+}
+
+/// The form for people: services, and what goes through the routers.
+fn text(shown: &Shown) -> String {
+    let mut text = services_table(&shown.services, shown.overlay.as_ref());
+    let overlay = shown.overlay.as_ref();
+    if let Some(traffic) = overlay.and_then(|overlay| overlay.traffic.as_ref()) {
+        text.push_str("\n\n");
+        text.push_str(&traffic.table(&shown.env));
+    }
+    text
 }
 
 fn environments(all: &[Environment]) -> String {

@@ -1,12 +1,17 @@
 //! `dev url`
 
 use clap::Args;
+use k8s_openapi::api::core::v1::ServicePort;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Serialize;
+use tokio::net::TcpListener;
 
 use super::Context;
+use crate::cluster::base::ROUTER;
 use crate::cluster::forward::{self, Event};
 use crate::cluster::pods::{PodSet, service_object};
-use crate::cluster::{exposed, url};
+use crate::cluster::url::Entry;
+use crate::cluster::{Cluster, exposed, url};
 use crate::environment::exactly;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
@@ -18,7 +23,11 @@ use crate::settings::Settings;
   dev url web                    one address, alone on stdout: curl $(dev url web)
   dev url web --forward          make it reachable on this machine, until Ctrl-C
   dev url web --forward 8080     on this port
-  dev url redis --forward 6379 --port redis")]
+  dev url redis --forward 6379 --port redis
+
+An overlay is reached by the entry of its base (dev router install --edge-service): its URL is told
+for the service that requests from outside go to, and --forward of that service leads to the
+routers, so that the environment's versions answer.")]
 pub struct Url {
     /// The service [default: all]
     #[arg(value_name = "SERVICE")]
@@ -45,11 +54,32 @@ impl Url {
         let asked: Vec<String> = self.service.iter().cloned().collect();
         exactly(known, &asked)?;
         if let (Some(service), Some(local)) = (&self.service, self.forward) {
-            return forward(context, &settings, service, local, self.port.as_deref()).await;
+            let cluster = context.connect().await?;
+            let entry = match &self.port {
+                None => entry(&settings, &cluster, context).await,
+                // A port of the service itself.
+                Some(_) => None,
+            };
+            if let Some(entry) = entry.filter(|entry| entry.service == *service) {
+                return forward_to_routers(context, &cluster, &entry, local).await;
+            }
+            return forward(
+                context,
+                &cluster,
+                &settings,
+                service,
+                local,
+                self.port.as_deref(),
+            )
+            .await;
         }
         let cluster = context.connect().await?;
         let namespace = &settings.namespace.value;
-        let exposed = exposed::read(&cluster.client, namespace).await?;
+        let (exposed, entry) = futures::join!(
+            exposed::read(&cluster.client, namespace),
+            entry(&settings, &cluster, context)
+        );
+        let exposed = exposed?;
         let services = if asked.is_empty() {
             known.keys().cloned().collect()
         } else {
@@ -57,9 +87,16 @@ impl Url {
         };
         let reached: Vec<Reached> = services
             .into_iter()
-            .map(|service| Reached {
-                urls: exposed.urls(&service, &settings.env.value),
-                service,
+            .map(|service| {
+                let by_entry = match &entry {
+                    Some(entry) if entry.service == service => entry.urls(),
+                    Some(_) | None => Vec::new(),
+                };
+                let (inside, mut urls): (Vec<_>, Vec<_>) =
+                    by_entry.into_iter().partition(|url| url.inside);
+                urls.extend(exposed.urls(&service, &settings.env.value));
+                urls.extend(inside);
+                Reached { urls, service }
             })
             .filter(|reached| !reached.urls.is_empty() || self.service.is_some())
             .collect();
@@ -88,18 +125,89 @@ impl Url {
                 "this address works inside the cluster only; from here: dev url {service} --forward"
             ));
         }
+        if let url::Via::Routers {
+            address: Some(address),
+            ..
+        } = &first.via
+            && !first.inside
+        {
+            context.ui.note(format!(
+                "its name must lead to {address}: {}",
+                by_curl(&first.url, address)
+            ));
+        }
         Ok(())
     }
 }
 
+/// How to reach a URL whose name leads elsewhere.
+fn by_curl(url: &str, address: &str) -> String {
+    let authority = url.split("://").nth(1).unwrap_or(url);
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
+    format!("curl --connect-to {host}:{port}:{address} {url}")
+}
+
+/// The entry of the base, where the environment is one of its overlays. What may not be seen of the base is as if it were not there.
+async fn entry(settings: &Settings, cluster: &Cluster, context: &Context) -> Option<Entry> {
+    let base = settings.base.as_ref()?;
+    match cluster.read_base(&base.value).await {
+        Ok(base) => exposed::entry(&cluster.client, &base, &settings.namespace.value).await,
+        Err(error) => {
+            context
+                .ui
+                .detail(format!("the entry of the base is not known: {error}"));
+            None
+        }
+    }
+}
+
+/// Leads a local port to the routers of the base.
+async fn forward_to_routers(
+    context: &Context,
+    cluster: &Cluster,
+    entry: &Entry,
+    local: u16,
+) -> Result<()> {
+    let listener = forward::listen((local != 0).then_some(local)).await?;
+    let port = listener
+        .local_addr()
+        .map_err(|cause| Error::failed("cannot tell the local port").caused_by(&cause))?
+        .port();
+    let url = format!("http://{}:{port}", entry.host);
+    context.ui.print(&url)?;
+    context.ui.note(format!(
+        "forwards to the routers of {} until Ctrl-C",
+        entry.base
+    ));
+    if !entry.host.ends_with(".localhost") {
+        let here = format!("127.0.0.1:{port}");
+        context.ui.note(format!(
+            "its name must lead to this machine: {}",
+            by_curl(&url, &here)
+        ));
+    }
+    let set = PodSet {
+        service: format!("the routers of {}", entry.base),
+        namespace: entry.base.clone(),
+        selector: format!("app.kubernetes.io/name={ROUTER}"),
+    };
+    let to = ServicePort {
+        name: Some("edge".to_owned()),
+        port: 80,
+        target_port: Some(IntOrString::String("edge".to_owned())),
+        ..ServicePort::default()
+    };
+    serve(context, cluster, set, to, listener).await
+}
+
 async fn forward(
     context: &Context,
+    cluster: &Cluster,
     settings: &Settings,
     service: &str,
     local: u16,
     port: Option<&str>,
 ) -> Result<()> {
-    let cluster = context.connect().await?;
     let (namespace, env) = (&settings.namespace.value, &settings.env.value);
     let object = service_object(&cluster.client, namespace, service, env).await?;
     let port = forward::port_of(&object, port)?.clone();
@@ -117,6 +225,16 @@ async fn forward(
     context
         .ui
         .note(format!("forwards to {service}:{} until Ctrl-C", port.port));
+    serve(context, cluster, set, port, listener).await
+}
+
+async fn serve(
+    context: &Context,
+    cluster: &Cluster,
+    set: PodSet,
+    port: ServicePort,
+    listener: TcpListener,
+) -> Result<()> {
     let ui = context.ui.clone();
     forward::serve(
         cluster.client.clone(),

@@ -13,6 +13,7 @@
 mod foreign;
 mod observed;
 mod plain;
+mod ports;
 mod routed;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,8 @@ use crate::control::listeners;
 use crate::control::patches::{self, Patch, restore_annotation};
 use crate::control::routing::{Marks, Routing};
 use crate::control::shadow::{self, Progress, Shadow, StandDown, Traits};
+
+use ports::Ports;
 
 pub use observed::{Acked, AckedPort, Backends, Observed, Router, Template};
 
@@ -172,7 +175,7 @@ impl Next {
 /// Decides for all Services of the base.
 pub fn decide(observed: &Observed, periods: &Periods, now: Timestamp) -> Decision {
     let mut decision = Decision::default();
-    let mut taken = observed.taken_ports();
+    let mut ports = Ports::of(observed);
     let names: BTreeSet<&String> = observed
         .services
         .keys()
@@ -186,11 +189,11 @@ pub fn decide(observed: &Observed, periods: &Periods, now: Timestamp) -> Decisio
             periods,
             now,
         };
-        let Some(next) = case.next(&taken) else {
+        let Some(next) = case.next(&ports) else {
             continue;
         };
         if let Some(Step::CreateShadow(shadow) | Step::UpdateShadow(shadow)) = &next.step {
-            taken.extend(shadow.listeners.values());
+            ports.take(&shadow.listeners);
         }
         decision.again = decision.again.into_iter().chain(next.again).min();
         if next.awaited {
@@ -232,7 +235,7 @@ struct Pair<'a> {
 
 impl Case<'_> {
     /// `None`: not worth a mention.
-    fn next(&self, taken: &BTreeSet<u16>) -> Option<Next> {
+    fn next(&self, ports: &Ports) -> Option<Next> {
         let service = self.observed.services.get(self.name);
         let object = self.observed.shadows.get(self.name);
         let shadow = object.map(|object| Shadow::read(object));
@@ -240,13 +243,13 @@ impl Case<'_> {
             (None, None) => Some(Next::waiting("the base has no such Service"))
                 .filter(|_| self.observed.wanted.contains(self.name)),
             (None, Some(shadow)) => Some(self.gone(shadow.ok())),
-            (Some(service), None) => self.alone(service, taken),
+            (Some(service), None) => self.alone(service, ports),
             (Some(service), Some(Err(why))) => Some(self.unreadable(service, &why)),
-            (Some(service), Some(Ok(shadow))) => Some(self.pair(service, &shadow, taken)),
+            (Some(service), Some(Ok(shadow))) => Some(self.pair(service, &shadow, ports)),
         }
     }
 
-    fn pair(&self, service: &Service, shadow: &Shadow, taken: &BTreeSet<u16>) -> Next {
+    fn pair(&self, service: &Service, shadow: &Shadow, ports: &Ports) -> Next {
         let live = Routing::of(service);
         let pair = Pair {
             marks: live.marks(&shadow.original, &shadow.listeners),
@@ -264,12 +267,12 @@ impl Case<'_> {
             && !shadow.progress.switching
             && !pair.live.selects_some_router(&shadow.original);
         if untouched {
-            return self.plain(&pair, taken);
+            return self.plain(&pair, ports);
         }
         match (pair.marks, marked) {
-            (Marks::All, true) if same => self.routed(&pair),
-            (Marks::None, false) if same || !shadow.progress.routed => self.plain(&pair, taken),
-            (Marks::All | Marks::Some | Marks::None, _) => self.foreign(&pair, taken),
+            (Marks::All, true) if same => self.routed(&pair, ports),
+            (Marks::None, false) if same || !shadow.progress.routed => self.plain(&pair, ports),
+            (Marks::All | Marks::Some | Marks::None, _) => self.foreign(&pair, ports),
         }
     }
 
@@ -294,7 +297,7 @@ impl Case<'_> {
     }
 
     /// A Service without a shadow.
-    fn alone(&self, service: &Service, taken: &BTreeSet<u16>) -> Option<Next> {
+    fn alone(&self, service: &Service, ports: &Ports) -> Option<Next> {
         if let Some(restored) = Self::by_annotation(service, "its shadow is gone") {
             return Some(restored);
         }
@@ -321,7 +324,7 @@ impl Case<'_> {
         if let Some(reason) = self.refusal() {
             return Some(Next::rest(State::Refused { reason }));
         }
-        let shadow = match self.fresh(service, None, taken) {
+        let shadow = match self.fresh(service, None, ports) {
             Ok(shadow) => shadow,
             Err(reason) => return Some(Next::rest(State::Refused { reason })),
         };
@@ -361,16 +364,11 @@ impl Case<'_> {
         &self,
         service: &Service,
         before: Option<&Shadow>,
-        taken: &BTreeSet<u16>,
+        ports: &Ports,
     ) -> Result<Shadow, String> {
         let original = Routing::of(service);
-        let listeners = listeners::allot(
-            &original.ports,
-            &before
-                .map(|before| before.listeners.clone())
-                .unwrap_or_default(),
-            taken,
-        );
+        let had = before.map(|before| &before.listeners);
+        let listeners = ports.allot(self.name, &original.ports, had);
         Ok(Shadow {
             service: self.name.to_owned(),
             listeners: listeners.ok_or("the routers have no free ports left")?,

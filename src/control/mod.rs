@@ -9,6 +9,7 @@ pub mod network;
 pub mod patches;
 pub mod routing;
 pub mod run;
+pub mod secrets;
 pub mod shadow;
 pub mod support;
 

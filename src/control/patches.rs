@@ -12,6 +12,9 @@ use crate::manifest::labels::RESTORE;
 /// A JSON Patch.
 pub type Patch = Vec<Value>;
 
+/// Where an object says who owns which fields.
+const FIELDS: &str = "/metadata/managedFields";
+
 /// What becomes of the annotation `dev/restore`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
@@ -24,7 +27,7 @@ pub fn switch(service: &Service, routed: &Routing) -> Patch {
     let mut patch = vec![same_object(service), same_version(service)];
     patch.extend(change(service, routed));
     let back = restore_later(&Routing::of(service));
-    patch.extend(mark(service, &back, Mark::Set));
+    patch.extend(mark(service, &text(back), Mark::Set));
     patch
 }
 
@@ -37,11 +40,14 @@ pub fn restore(service: &Service, owners: &Routing) -> Patch {
 }
 
 /// Puts the owner's state back where somebody else's write left a mixture. The annotation is a sign of what happened until that is
-/// recorded, and leads to what the owner has now. Other fields may change meanwhile: this one is urgent.
-pub fn repair(service: &Service, owners: &Routing) -> Patch {
+/// recorded, and leads to what the owner has now; `fields`: who owns what then. Other fields may change meanwhile: this one is urgent.
+pub fn repair(service: &Service, owners: &Routing, fields: &[ManagedFieldsEntry]) -> Patch {
     let mut patch = vec![same_object(service)];
     patch.extend(change(service, owners));
-    patch.extend(mark(service, &restore_later(owners), Mark::Set));
+    let mut back = restore_later(owners);
+    // Only control can tell whose a field was before this patch, and it may end before it has written that down.
+    back.push(replace(FIELDS, &json!(fields)));
+    patch.extend(mark(service, &text(back), Mark::Set));
     patch
 }
 
@@ -62,7 +68,7 @@ pub fn give_back(service: &Service, fields: &[ManagedFieldsEntry]) -> Patch {
     vec![
         same_object(service),
         same_version(service),
-        json!({"op": "replace", "path": "/metadata/managedFields", "value": fields}),
+        replace(FIELDS, &fields),
     ]
 }
 
@@ -74,7 +80,7 @@ pub fn restore_annotation(service: &Service) -> Option<&str> {
 
 /// The patch that leads back to this, whatever selector and target ports are then, for the annotation: also a person without `dev`
 /// can apply it.
-fn restore_later(routing: &Routing) -> String {
+fn restore_later(routing: &Routing) -> Patch {
     let mut patch = Patch::new();
     for (index, port) in routing.ports.iter().enumerate() {
         patch.push(test(
@@ -87,24 +93,37 @@ fn restore_later(routing: &Routing) -> String {
         patch.push(replace(&target_path(index), &json!(target(port))));
     }
     patch.push(json!({"op": "remove", "path": annotation_path()}));
+    patch
+}
+
+fn text(patch: Patch) -> String {
     Value::Array(patch).to_string()
 }
 
 /// What a routed Service was before, from its annotation alone. `None`: it does not tell.
 pub fn read_restore(service: &Service) -> Option<Routing> {
-    let patch: Vec<Value> = serde_json::from_str(restore_annotation(service)?).ok()?;
-    let value = |path: &str| {
-        let operation = patch
-            .iter()
-            .find(|operation| operation["op"] == "replace" && operation["path"] == path)?;
-        Some(operation["value"].clone())
-    };
+    let patch: Patch = serde_json::from_str(restore_annotation(service)?).ok()?;
+    let value = |path: &str| replacement(&patch, path);
     let mut routing = Routing::of(service);
     routing.selector = serde_json::from_value(value("/spec/selector")?).ok()?;
     for (index, port) in routing.ports.iter_mut().enumerate() {
         port.target_port = Some(serde_json::from_value(value(&target_path(index))?).ok()?);
     }
     Some(routing)
+}
+
+/// Who owned which fields of a Service when it was repaired, from its annotation.
+pub fn read_fields(service: &Service) -> Option<Vec<ManagedFieldsEntry>> {
+    let patch: Patch = serde_json::from_str(restore_annotation(service)?).ok()?;
+    serde_json::from_value(replacement(&patch, FIELDS)?).ok()
+}
+
+/// What a patch puts in place of something.
+fn replacement(patch: &Patch, path: &str) -> Option<Value> {
+    let operation = patch
+        .iter()
+        .find(|operation| operation["op"] == "replace" && operation["path"] == path)?;
+    Some(operation["value"].clone())
 }
 
 /// From selector and target ports as they are to those wanted; both must have the same ports.

@@ -17,6 +17,7 @@ mod http;
 mod observe;
 mod own;
 mod pending;
+mod secrets;
 mod status;
 
 use std::collections::BTreeSet;
@@ -37,6 +38,7 @@ use around::Around;
 use events::Events;
 use observe::Watched;
 use pending::Pending;
+use secrets::Secrets;
 use status::Status;
 
 /// With what the process runs.
@@ -50,6 +52,8 @@ pub struct Options {
     pub router_port: u16,
     /// How long things last.
     pub periods: Periods,
+    /// The same cluster as the account that gives Secrets; `None`: none are given.
+    pub provisioner: Option<Cluster>,
 }
 
 /// The process decides at least this often, should a notification ever be lost.
@@ -73,6 +77,7 @@ pub async fn run(
         around: Around::begin(&cluster, &options.base),
         acks: Acks::new(options.router_port),
         events: Events::new(cluster.clone(), &options.base),
+        secrets: Secrets::new(&options.base, options.provisioner.clone()),
         pending: Pending::default(),
         running: JoinSet::new(),
         holding,
@@ -95,6 +100,7 @@ struct Loop {
     around: Around,
     acks: Acks,
     events: Events,
+    secrets: Secrets,
     pending: Pending,
     /// Steps that are being carried out.
     running: JoinSet<Done>,
@@ -124,12 +130,15 @@ impl Loop {
             status::publish(&self.report_tx, self.report(None, &Decision::default()));
             return latest;
         }
-        let observed = self.watched.observe(&self.around.now(), &self.acks);
+        let mut observed = self.watched.observe(&self.around.now(), &self.acks);
+        observed.observed.reserved = self.pending.ports();
         let time = Timestamp::now();
         let decision = decide(&observed.observed, &self.options.periods, time);
         self.acks.want(&decision.awaited, &observed.routers);
         if self.holding.may_write() {
             self.events.tell(&observed.observed, time);
+            let (wishes, may_take) = self.watched.wishes();
+            latest = latest.min(self.secrets.tend(wishes, may_take));
             for act in &decision.acts {
                 match self.pending.may_begin(&act.service, now) {
                     Ok(()) => self.begin(act, &observed),
@@ -150,7 +159,7 @@ impl Loop {
     }
 
     fn begin(&mut self, act: &Act, observed: &observe::View) {
-        self.pending.began(&act.service);
+        self.pending.began(&act.service, &act.step);
         let work = carry_out::carry_out(
             self.cluster.clone(),
             &self.options.base,
@@ -177,6 +186,7 @@ impl Loop {
             () = self.around.changed() => {}
             () = self.acks.changed() => {}
             () = self.holding.changed() => {}
+            () = self.secrets.changed() => {}
             () = tokio::time::sleep_until(latest) => {}
         }
         // Whatever else is there already is taken in with it.
@@ -209,6 +219,7 @@ impl Loop {
         let mut troubles: BTreeSet<String> = self.watched.troubles().into_iter().collect();
         troubles.extend(self.around.troubles());
         troubles.extend(self.pending.failures());
+        troubles.extend(self.secrets.troubles());
         status::Report {
             leads: self.holding.may_write(),
             synced: observed.is_some(),
@@ -219,6 +230,7 @@ impl Loop {
                 .map(|observed| observed.problems.clone())
                 .unwrap_or_default(),
             troubles,
+            secrets: self.secrets.report(),
             removed: observed.is_some_and(|observed| !observed.observed.admitted)
                 && decision.states.is_empty(),
             ..self.report_tx.borrow().clone()

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::control::network::Network;
 use crate::control::routing::Routing;
+use crate::control::shadow::Shadow;
 
 pub use docs::page;
 pub use rows::TABLE;
@@ -151,6 +152,17 @@ pub fn judge(service: &Service, routing: &Routing, around: &Surroundings) -> Jud
         }
     }
     judgement
+}
+
+/// Judges a Service as it is now, which may be routed. `shadow`: its shadow, where it has one.
+pub fn judge_live(service: &Service, shadow: Option<&Service>, around: &Surroundings) -> Judgement {
+    let live = Routing::of(service);
+    let shadow = shadow.and_then(|shadow| Shadow::read(shadow).ok());
+    let owners = match shadow {
+        Some(shadow) => live.owners(&shadow.original, &shadow.listeners),
+        None => live,
+    };
+    judge(service, &owners, around)
 }
 
 impl Subject<'_> {

@@ -13,6 +13,7 @@ mod routing;
 mod scope;
 mod select;
 mod sets;
+mod traffic;
 mod wanted;
 
 pub use admission::dismiss;
@@ -25,4 +26,5 @@ pub use report::{
 pub use routing::{Overlay, Routing, is_borrowed};
 pub use scope::Scope;
 pub use select::{exactly, misspelt, with_needs};
+pub use traffic::{Traffic, Versions};
 pub use wanted::{Wanted, wanted, without};

@@ -9,9 +9,11 @@ mod choose;
 mod needs;
 mod reach;
 mod settle;
+mod wish;
 
 pub use alias::{aliases, borrowable, limits};
 pub use choose::{Extent, choose};
 pub use needs::{bring, use_scratch, without_followed};
-pub use reach::unreachable;
+pub use reach::{left_alone, unreachable};
 pub use settle::{Settled, settle};
+pub use wish::{mark, permissions};

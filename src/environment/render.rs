@@ -149,7 +149,7 @@ pub async fn render(
         let kind = (api_version.to_owned(), kind.to_owned());
         scopes.get(&kind).copied()
     };
-    let mut said = Vec::new();
+    let (mut said, mut permissions) = (Vec::new(), Vec::new());
     let overlay = scope.overlay.as_ref().zip(cluster);
     if let Some((base, cluster)) = overlay {
         // What is missing shows only when all references are followed; what is brought along is then treated like the rest.
@@ -158,7 +158,10 @@ pub async fn render(
             .expected;
         let brought = overlay::bring(settings, scope, base, cluster, &expected).await?;
         objects.extend(brought.objects);
+        overlay::mark(&mut objects, &brought.wishes)?;
         said = brought.said;
+        // Their subject is in the base: they are not part of what is fitted to the environment.
+        permissions = overlay::permissions(&brought.wishes, scope, base);
     }
     let transformed = transform(objects, &target, &scope_of).map_err(at_the_name)?;
     skipped.extend(transformed.skipped);
@@ -170,6 +173,7 @@ pub async fn render(
         said,
         expected: transformed.expected,
     };
+    rendered.objects.extend(permissions);
     if let Some((base, _)) = overlay {
         rendered.add_aliases(base, scope, &settings.cluster_domain.value);
     }

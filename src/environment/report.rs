@@ -49,6 +49,8 @@ pub struct ServiceReport {
     pub health: Health,
     /// Its version.
     pub version: String,
+    /// Where that runs.
+    pub namespace: String,
     /// Where it is reached.
     pub urls: Vec<String>,
     /// In an overlay: the header of those requests to the base that reach it.
@@ -80,6 +82,7 @@ pub fn service_reports(
 ) -> Vec<ServiceReport> {
     let report = |health: Health| ServiceReport {
         version: scope.stamp.version.clone(),
+        namespace: scope.namespace.clone(),
         urls: exposed
             .urls(&health.service, &scope.stamp.env)
             .into_iter()
@@ -101,12 +104,11 @@ pub fn services_table(services: &[ServiceReport], overlay: Option<&Overlay>) -> 
                 0 => "-".to_owned(),
                 wanted => format!("{}/{wanted}", health.ready),
             };
-            let mut row = vec![
-                health.service.clone(),
-                service.version.clone(),
-                state_word(&health.state).to_owned(),
-                ready,
-            ];
+            let mut row = vec![health.service.clone(), service.version.clone()];
+            if overlay.is_some() {
+                row.push(service.namespace.clone());
+            }
+            row.extend([state_word(&health.state).to_owned(), ready]);
             if overlay.is_some() {
                 row.push(service.requests.clone().unwrap_or_else(|| "-".to_owned()));
             }
@@ -117,13 +119,27 @@ pub fn services_table(services: &[ServiceReport], overlay: Option<&Overlay>) -> 
     let Some(overlay) = overlay else {
         return table(&["SERVICE", "VERSION", "STATE", "READY", "URL"], &rows);
     };
-    let heads = ["SERVICE", "VERSION", "STATE", "READY", "REQUESTS", "URL"];
+    let heads = [
+        "SERVICE",
+        "VERSION",
+        "NAMESPACE",
+        "STATE",
+        "READY",
+        "REQUESTS",
+        "URL",
+    ];
     let mut text = table(&heads, &rows).trim_end_matches('\n').to_owned();
     let borrowed = match overlay.borrowed.as_slice() {
         [] => "nothing".to_owned(),
         names => names.join(", "),
     };
     text.push_str(&format!("\nborrowed from {}: {borrowed}", overlay.base));
+    if let Some(outside) = overlay.outside.iter().find(|url| !url.inside) {
+        text.push_str(&format!(
+            "\nfrom outside: {} by {}",
+            outside.url, outside.via
+        ));
+    }
     for (service, why) in &overlay.unreachable {
         text.push_str(&format!(
             "\n{service} answers in the environment only: {why}"

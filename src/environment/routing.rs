@@ -7,11 +7,13 @@ use k8s_openapi::api::core::v1::Service;
 use serde::Serialize;
 
 use super::admission::taken_by;
+use super::traffic::Traffic;
 use super::{Scope, overlay};
 use crate::cluster::Cluster;
 use crate::cluster::base::Base;
+use crate::cluster::exposed;
 use crate::cluster::router_status::Unknown;
-use crate::cluster::url::Exposed;
+use crate::cluster::url::{Exposed, Url};
 use crate::error::Error;
 use crate::manifest::labels;
 
@@ -130,7 +132,7 @@ impl Routing {
 }
 
 /// What an overlay borrows, and how requests reach its copies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Overlay {
     /// The base's namespace.
@@ -141,6 +143,12 @@ pub struct Overlay {
     pub routing: Routing,
     /// Services whose copies no request to the base can reach, with why; in the environment they answer by their names.
     pub unreachable: BTreeMap<String, String>,
+    /// Where the environment answers from outside, by the routers; the best address first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<Url>,
+    /// What goes through the routers, where somebody has asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
     /// The Services whose copies requests can reach.
     #[serde(skip)]
     routable: Vec<String>,
@@ -170,28 +178,48 @@ impl Overlay {
             }
         }
         let (namespace, env) = (&scope.namespace, &scope.stamp.env);
+        let (routing, refused) = follow(base, namespace, env, &routable, cluster, timeout).await;
+        routable.retain(|name| !refused.contains_key(name));
+        let refused = refused.into_iter().map(|(name, why)| {
+            let why = overlay::left_alone(base, &why);
+            (name, why)
+        });
+        unreachable.extend(refused);
+        let entry = exposed::entry(&cluster.client, base, namespace).await;
+        let outside = entry.map(|entry| entry.urls()).unwrap_or_default();
         Self {
             base: base.name.clone(),
             borrowed: borrowed(exposed),
-            routing: follow(base, namespace, env, &routable, cluster, timeout).await,
+            routing,
             routable,
             unreachable,
+            outside,
+            traffic: None,
         }
     }
 
-    /// Looks at the overlay that is there; `None` where nothing is borrowed. What may not be read of the base is left out.
+    /// Looks at the overlay that is there; `None` where nothing is borrowed and no base leads requests there. What may not be read of the
+    /// base is left out.
     pub async fn seen(scope: &Scope, exposed: &Exposed, cluster: &Cluster) -> Option<Self> {
+        let of_base = |service: &Service| {
+            let marks = service.metadata.labels.as_ref()?;
+            marks.get(labels::BASE).cloned()
+        };
         let mut aliases = exposed
             .services
             .iter()
             .filter(|service| is_borrowed(service));
-        let marks = aliases.next()?.metadata.labels.as_ref()?;
-        let name = marks.get(labels::BASE)?;
-        let base = match cluster.read_base(name).await {
-            Ok(base) => base,
-            Err(error) => {
+        let borrows = aliases.find_map(of_base);
+        let name = match &borrows {
+            Some(name) => name.clone(),
+            // A copy of everything is an overlay where the base admits it.
+            None => exposed.services.iter().find_map(of_base)?,
+        };
+        let base = match cluster.read_base(&name).await {
+            Ok(base) if borrows.is_some() || base.env_of(&scope.namespace).is_some() => base,
+            Err(error) if borrows.is_some() => {
                 return Some(Self {
-                    base: name.clone(),
+                    base: name,
                     borrowed: borrowed(exposed),
                     routing: Routing::Unconfirmed {
                         env: scope.stamp.env.clone(),
@@ -199,10 +227,18 @@ impl Overlay {
                     },
                     routable: Vec::new(),
                     unreachable: BTreeMap::new(),
+                    outside: Vec::new(),
+                    traffic: None,
                 });
             }
+            Ok(_) | Err(_) => return None,
         };
-        Some(Self::look(&base, scope, exposed, cluster, Duration::ZERO).await)
+        let (mut overlay, traffic) = tokio::join!(
+            Self::look(&base, scope, exposed, cluster, Duration::ZERO),
+            traffic(&base, scope, cluster)
+        );
+        overlay.traffic = traffic;
+        Some(overlay)
     }
 
     /// The header by which requests to the base reach this service of `dev.yaml`.
@@ -216,6 +252,18 @@ impl Overlay {
             let routable = self.routable.contains(name);
             routable.then(|| self.routing.header(name)).flatten()
         })
+    }
+}
+
+/// What the routers have counted. Where they cannot be asked, [`Routing`] says why.
+async fn traffic(base: &Base, scope: &Scope, cluster: &Cluster) -> Option<Traffic> {
+    let env = base.has_router().then(|| base.env_of(&scope.namespace))??;
+    match cluster.router_traffic(&base.name, env).await {
+        Ok(report) => Some(Traffic::of(report, env)),
+        Err(unknown) => {
+            tracing::debug!(error = %unknown.error(), "no traffic");
+            None
+        }
     }
 }
 
@@ -241,7 +289,8 @@ pub(super) fn header(env: &str) -> String {
     format!("baggage: dev-env={env}")
 }
 
-/// How requests reach the copies of these Services of the base, after waiting until they do. No time: only a look.
+/// How requests reach the copies of these Services of the base, after waiting until they do, and those that are not routed, with why. No
+/// time: only a look.
 pub async fn follow(
     base: &Base,
     namespace: &str,
@@ -249,34 +298,40 @@ pub async fn follow(
     copies: &[String],
     cluster: &Cluster,
     timeout: Duration,
-) -> Routing {
+) -> (Routing, BTreeMap<String, String>) {
+    let nothing = BTreeMap::new();
     if !base.has_router() {
-        return Routing::NoRouter;
+        return (Routing::NoRouter, nothing);
     }
     let Some(env) = base.env_of(namespace).map(str::to_owned) else {
-        return Routing::NotAdmitted {
-            taken_by: taken_by(base, namespace, env),
-        };
+        let taken_by = taken_by(base, namespace, env);
+        return (Routing::NotAdmitted { taken_by }, nothing);
     };
     match cluster
         .await_routes(&base.name, &env, copies, timeout)
         .await
     {
-        Ok((late, _)) if late.is_empty() => Routing::Routed { env },
-        Ok((services, status)) => Routing::Late {
-            env,
-            services,
-            errors: status.errors(),
-        },
-        Err(Unknown::NoRight(error)) => Routing::Unconfirmed {
-            env,
-            why: error.to_string(),
-        },
-        Err(Unknown::NoAnswer(error)) => Routing::Late {
-            env,
-            services: copies.to_vec(),
-            errors: vec![error.to_string()],
-        },
+        Ok(awaited) if awaited.late.is_empty() => (Routing::Routed { env }, awaited.refused),
+        Ok(awaited) => {
+            let late = Routing::Late {
+                env,
+                services: awaited.late.into_iter().collect(),
+                errors: awaited.errors,
+            };
+            (late, awaited.refused)
+        }
+        Err(Unknown::NoRight(error)) => {
+            let why = error.to_string();
+            (Routing::Unconfirmed { env, why }, nothing)
+        }
+        Err(Unknown::NoAnswer(error)) => {
+            let late = Routing::Late {
+                env,
+                services: copies.to_vec(),
+                errors: vec![error.to_string()],
+            };
+            (late, nothing)
+        }
     }
 }
 

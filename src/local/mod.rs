@@ -7,3 +7,6 @@ mod process;
 pub use git::*;
 pub use paths::*;
 pub use process::*;
+
+#[cfg(test)]
+pub(crate) use process::tests;

@@ -2,16 +2,18 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Child;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
+use crate::plain::plain;
 
 /// How many of the last lines an error shows.
 const KEPT_LINES: usize = 20;
@@ -21,6 +23,10 @@ const GRACE: Duration = Duration::from_secs(1);
 const DRAIN: Duration = Duration::from_millis(200);
 /// A longer line is cut, so that a program without line ends cannot fill the memory.
 const LONGEST_LINE: u64 = 64 * 1024;
+/// Characters of a line that are shown.
+const SHOWN_OF_LINE: usize = 400;
+/// What is kept of the output of [`Program::output`], in bytes, for the same reason.
+const LONGEST_OUTPUT: u64 = 256 << 20;
 
 /// A program to run, in a process group of its own. When the future that runs it is dropped (Ctrl-C), the whole group
 /// gets SIGTERM, and SIGKILL a second later.
@@ -30,7 +36,17 @@ pub struct Program {
     args: Vec<OsString>,
     dir: Option<PathBuf>,
     env: Vec<(OsString, OsString)>,
-    stdin: Option<Vec<u8>>,
+    input: Input,
+    own_group: bool,
+}
+
+/// What a program reads from standard input.
+#[derive(Clone, Debug)]
+enum Input {
+    Nothing,
+    Bytes(Vec<u8>),
+    /// What this process reads; its messages go where those of this process go.
+    Shared,
 }
 
 /// What a program wrote, when it ended well.
@@ -50,7 +66,8 @@ impl Program {
             args: Vec::new(),
             dir: None,
             env: Vec::new(),
-            stdin: None,
+            input: Input::Nothing,
+            own_group: true,
         }
     }
 
@@ -92,7 +109,16 @@ impl Program {
     /// What it reads from standard input (default: nothing).
     #[must_use]
     pub fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {
-        self.stdin = Some(input.into());
+        self.input = Input::Bytes(input.into());
+        self
+    }
+
+    /// Shares standard input and stderr with it, so that it can talk to the person. On a terminal it stays in the process group
+    /// of this process: from another one it could not read.
+    #[must_use]
+    pub fn interactive(mut self) -> Self {
+        self.input = Input::Shared;
+        self.own_group = !std::io::stdin().is_terminal();
         self
     }
 
@@ -161,25 +187,40 @@ impl Program {
         Err(self.failure(status, kept.0))
     }
 
-    /// Runs it and keeps its output, whatever its status.
+    /// Runs it and keeps its output, whatever its status. Of what it leaves running nothing is waited for.
+    ///
+    /// # Errors
+    /// It cannot be started, or writes more than 256 MiB.
     pub async fn run_to_end(&self) -> Result<(ExitStatus, Output)> {
         let mut group = self.start()?;
         let mut output = Output::default();
-        let (Some(mut stdout), Some(mut stderr)) =
-            (group.child.stdout.take(), group.child.stderr.take())
-        else {
-            return Err(Error::failed(format!("no output of {}", self.display())));
+        let (stdout, stderr) = (group.child.stdout.take(), group.child.stderr.take());
+        let (ended, read) = {
+            let reading = async {
+                tokio::try_join!(
+                    read_all(stdout, &mut output.stdout),
+                    read_all(stderr, &mut output.stderr)
+                )
+            };
+            tokio::pin!(reading);
+            let mut read = None;
+            let ended = loop {
+                tokio::select! {
+                    result = &mut reading, if read.is_none() => read = Some(result),
+                    ended = group.child.wait() => break ended,
+                }
+            };
+            group.ended = ended.is_ok();
+            if read.is_none() {
+                read = tokio::time::timeout(DRAIN, reading).await.ok();
+            }
+            (ended, read)
         };
-        let (status, read, errors) = tokio::join!(
-            group.child.wait(),
-            stdout.read_to_end(&mut output.stdout),
-            stderr.read_to_end(&mut output.stderr),
-        );
-        group.ended = true;
-        read.and(errors)
-            .map_err(|cause| self.cannot("read the output of", &cause))?;
-        let status = status.map_err(|cause| self.cannot("wait for", &cause))?;
-        Ok((status, output))
+        let status = ended.map_err(|cause| self.cannot("wait for", &cause))?;
+        match read {
+            Some(Err(cause)) => Err(self.cannot("read the output of", &cause)),
+            Some(Ok(_)) | None => Ok((status, output)),
+        }
     }
 
     /// The command line for messages. The environment and standard input are never part of it.
@@ -206,14 +247,19 @@ impl Program {
         command
             .args(&self.args)
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .stdin(if self.stdin.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
+            .stdin(match self.input {
+                Input::Nothing => Stdio::null(),
+                Input::Bytes(_) => Stdio::piped(),
+                Input::Shared => Stdio::inherit(),
             })
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
+            .stderr(match self.input {
+                Input::Nothing | Input::Bytes(_) => Stdio::piped(),
+                Input::Shared => Stdio::inherit(),
+            });
+        if self.own_group {
+            command.process_group(0);
+        }
         if let Some(dir) = &self.dir {
             command.current_dir(dir);
         }
@@ -225,7 +271,7 @@ impl Program {
                 None => self.cannot("start", &cause),
             }
         })?;
-        if let (Some(input), Some(mut pipe)) = (self.stdin.clone(), child.stdin.take()) {
+        if let (Input::Bytes(input), Some(mut pipe)) = (self.input.clone(), child.stdin.take()) {
             tokio::spawn(async move {
                 // A program that reads less than it is given is no error.
                 let _closed = pipe.write_all(&input).await;
@@ -233,6 +279,7 @@ impl Program {
         }
         Ok(Group {
             child,
+            own: self.own_group,
             ended: false,
         })
     }
@@ -272,6 +319,8 @@ fn is_executable(path: &Path) -> bool {
 /// A child and what it started.
 struct Group {
     child: Child,
+    /// Whether it is a process group of its own; else only the child is ours to end.
+    own: bool,
     ended: bool,
 }
 
@@ -285,13 +334,20 @@ impl Drop for Group {
         let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
             return;
         };
-        // The group is gone already where these fail.
-        let _gone = kill_process_group(pid, Signal::TERM);
+        let end = |signal| {
+            // It is gone already where these fail.
+            let _gone = if self.own {
+                kill_process_group(pid, signal)
+            } else {
+                kill_process(pid, signal)
+            };
+        };
+        end(Signal::TERM);
         let begin = Instant::now();
         while begin.elapsed() < GRACE && matches!(self.child.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        let _gone = kill_process_group(pid, Signal::KILL);
+        end(Signal::KILL);
     }
 }
 
@@ -315,8 +371,21 @@ impl Kept {
         if self.0.len() == KEPT_LINES {
             self.0.pop_front();
         }
-        self.0.push_back(line);
+        self.0.push_back(plain(&line, SHOWN_OF_LINE).into_owned());
     }
+}
+
+/// Reads a pipe to its end.
+async fn read_all(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> std::io::Result<()> {
+    let Some(pipe) = pipe else {
+        return Ok(());
+    };
+    let mut pipe = pipe.take(LONGEST_OUTPUT);
+    pipe.read_to_end(into).await?;
+    if pipe.limit() == 0 {
+        return Err(std::io::Error::other("it is longer than 256 MiB"));
+    }
+    Ok(())
 }
 
 fn spawn_lines(
@@ -341,13 +410,14 @@ async fn lines(pipe: impl AsyncRead + Unpin, line_tx: mpsc::Sender<String>) {
             Ok(_) => {}
         }
         let text = String::from_utf8_lossy(&bytes);
-        let text = console::strip_ansi_codes(text.trim_end_matches(['\n', '\r']));
+        let text = text.trim_end_matches(['\n', '\r']);
         let text = text.rsplit('\r').next().unwrap_or_default().trim_end();
-        if line_tx.send(text.to_owned()).await.is_err() {
+        let text = plain(text, bytes.len()).into_owned();
+        if line_tx.send(text).await.is_err() {
             return;
         }
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

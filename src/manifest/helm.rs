@@ -11,6 +11,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::snippet::Text;
 use super::template::Renderer;
 use super::text::{self, Lines};
 use super::{Loaded, Manifest, Note, program, yaml};
@@ -79,7 +80,11 @@ pub(super) async fn load(
         ui.detail(format!("helm: {line}"));
     }
     let shown = Path::new(&helm.chart);
-    let mut manifests = text::parse(&output.stdout, shown, service, Lines::Same)
+    let printed = Text::Made {
+        made: &output.stdout,
+        written: None,
+    };
+    let mut manifests = text::parse(printed, shown, service, Lines::Same)
         .map_err(|error| error.hint("the place is a line of what helm template printed"))?;
     name_sources(&mut manifests, &output.stdout, shown, local);
     select(manifests, helm.hooks, service)

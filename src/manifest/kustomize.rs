@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::program;
+use super::snippet::Text;
 use super::text::{self, Lines};
 use super::{Loaded, Manifest, yaml};
 use crate::error::{Error, Place, Result};
@@ -50,7 +51,11 @@ pub(super) async fn load(dir: &Path, root: &Path, service: &str) -> Result<Loade
             )
             .hint("see https://kubectl.docs.kubernetes.io/installation/kustomize/")
         })?;
-    let manifests: Vec<Manifest> = text::parse(&output.stdout, &shown, service, Lines::Moved)?;
+    let printed = Text::Made {
+        made: &output.stdout,
+        written: None,
+    };
+    let manifests: Vec<Manifest> = text::parse(printed, &shown, service, Lines::Moved)?;
     Ok(Loaded {
         manifests,
         notes: Vec::new(),
@@ -65,6 +70,9 @@ fn place_of(said: &[String], file: &Path, root: &Path) -> Option<Place> {
         digits.parse().ok()
     };
     said.iter().find_map(|text| {
+        // Some builds of kubectl log their last error, which escapes the quotes in it.
+        let text = text.replace("\\\"", "\"");
+        let text = text.trim_end_matches('"');
         if let Some((before, named)) = text.split_once(" in File: ") {
             let path = file.with_file_name(named.trim());
             return root.join(&path).is_file().then(|| Place {

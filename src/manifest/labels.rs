@@ -45,6 +45,11 @@ pub const RESTORE: &str = "dev/restore";
 pub const FALLBACK: &str = "dev/fallback";
 /// Annotation of what was brought along from the base: the copied services that need it, separated by commas.
 pub const NEEDED_BY: &str = "dev/needed-by";
+/// Annotation of an environment's Service: the Secrets of the base that its copy needs and somebody else is to bring, separated by
+/// commas.
+pub const SECRETS: &str = "dev/secrets";
+/// Annotation of a Secret that was given to an environment: the base and the name of its Secret, `shop/database`.
+pub const SHARED_FROM: &str = "dev/shared-from";
 /// The ConfigMap in a base that says which namespaces are its environments.
 pub const ADMISSION: &str = "dev-admission";
 

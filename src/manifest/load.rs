@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::snippet::Text;
 use super::template::{Context, Renderer};
 use super::{Manifest, Note, files, helm, kustomize, text};
 use crate::error::{Error, Result};
@@ -81,7 +82,11 @@ pub fn builtin(
 ) -> Result<Vec<Manifest>> {
     let file = Path::new(name);
     let rendered = Renderer::new(context)?.render(template, file)?;
-    text::parse(&rendered, file, service, text::Lines::Moved)
+    let text = Text::Made {
+        made: &rendered,
+        written: Some(template),
+    };
+    text::parse(text, file, service, text::Lines::Moved)
 }
 
 /// The blocking part of [`load`] for `manifests:`.

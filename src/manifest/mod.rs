@@ -12,7 +12,7 @@ mod note;
 mod object;
 mod program;
 pub mod references;
-mod snippet;
+pub mod snippet;
 pub mod template;
 mod text;
 pub mod transform;

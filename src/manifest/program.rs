@@ -2,11 +2,13 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Stdio;
-
-use tokio::process::Command;
 
 use crate::error::{Error, Result};
+use crate::local::{Program, which};
+use crate::plain::one_line;
+
+/// Characters of a line of its messages that an error shows.
+const LONGEST_LINE: usize = 1_000;
 
 /// How a program ended that could be started.
 pub(super) struct Ended {
@@ -23,32 +25,26 @@ pub(super) async fn run<S: AsRef<OsStr>>(
     args: &[S],
     dir: &Path,
 ) -> Result<Option<Ended>> {
-    let output = Command::new(program)
+    if which(program).is_none() {
+        return Ok(None);
+    }
+    let (status, output) = Program::new(program)
         .args(args)
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await;
-    let output = match output {
-        Ok(output) => output,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(cause) => {
-            return Err(Error::failed(format!("cannot run {program}")).caused_by(&cause));
-        }
-    };
+        .dir(dir)
+        .run_to_end()
+        .await?;
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    if !output.status.success() {
+    if !status.success() {
         let verb = args.first().map_or_else(String::new, |verb| {
             format!(" {}", verb.as_ref().to_string_lossy())
         });
-        let mut error = Error::usage(format!("{program}{verb} failed: {}", output.status));
+        let mut error = Error::usage(format!("{program}{verb} failed: {status}"));
         let lines: Vec<&str> = stderr
             .lines()
             .filter(|line| !line.trim().is_empty())
             .collect();
         for line in &lines[lines.len().saturating_sub(8)..] {
-            error = error.cause((*line).to_owned());
+            error = error.cause(one_line(line, LONGEST_LINE));
         }
         return Err(error);
     }

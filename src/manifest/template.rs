@@ -22,7 +22,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use tera::{ErrorKind, Kwargs, State, Tera, TeraResult};
 
-use super::snippet::snippet;
+use super::snippet::{Text, hide_values_in};
 use crate::error::{Error, Place, Result, did_you_mean};
 use crate::project::Vars;
 
@@ -118,18 +118,32 @@ impl Renderer {
             }
             _ => from_report(&cause.to_string()),
         };
+        // Tera tells this one without a place.
+        let (message, line, column) = match text.lines().position(takes_in_another) {
+            Some(at) if line == 0 => {
+                let content = text.lines().nth(at).unwrap_or_default();
+                let column = content
+                    .find("{%")
+                    .map_or(0, |at| content[..at].chars().count());
+                (
+                    "another template cannot be taken in".to_owned(),
+                    at + 1,
+                    column + 1,
+                )
+            }
+            _ => (message, line, column),
+        };
         let (message, valid) = split_valid_names(&message);
+        let message = hide_values_in(message, text);
+        let message = message.as_str();
         let line_text = text.lines().nth(line.wrapping_sub(1)).unwrap_or_default();
         let mut error = Error::usage(format!("cannot render the template: {message}"));
         error = if line == 0 {
             error.at(Place::file(file))
         } else {
-            error.at(Place::at(file, line, column)).snippet(snippet(
-                text,
-                line,
-                column,
-                length.max(1),
-            ))
+            error
+                .at(Place::at(file, line, column))
+                .snippet(Text::Written(text).excerpt(line, column, length.max(1)))
         };
         if let Some(name) = between(message, "`") {
             error = error.maybe_hint(did_you_mean(name, valid.iter().copied()));
@@ -218,8 +232,24 @@ fn between<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
     text.split(mark).nth(1)
 }
 
+/// Whether a line has a tag that reads another template.
+fn takes_in_another(line: &str) -> bool {
+    line.match_indices("{%").any(|(at, open)| {
+        let tag = line[at + open.len()..].trim_start_matches('-').trim_start();
+        ["include ", "extends ", "import "]
+            .iter()
+            .any(|verb| tag.starts_with(verb))
+    })
+}
+
 /// Other programs use the same braces: Helm, Prometheus, Argo, Go templates.
 fn foreign_template(line: &str, cause: &tera::Error) -> Option<String> {
+    if takes_in_another(line) {
+        return Some(
+            "a template is one file here: name each file in manifests:, and write what they share in vars:"
+                .to_owned(),
+        );
+    }
     let helm = [".Values", ".Release", ".Chart", "include \"", "define \""];
     if helm.iter().any(|sign| line.contains(sign)) {
         return Some("this is a Helm template: name its chart as helm: in dev.yaml".to_owned());
@@ -342,6 +372,43 @@ mod tests {
                 error.snippet_text().is_some_and(|s| s.contains('^')),
                 "{error:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_template_that_takes_in_another_is_not_taken_for_helms() {
+        for text in [
+            "{% include \"x.yaml\" %}",
+            "{%- extends 'x' %}",
+            "{% import \"x\" as x %}",
+        ] {
+            let error = render(text).expect_err(text);
+            let hints = error.hints().join("\n");
+            assert!(hints.contains("a template is one file here"), "{error:?}");
+            assert_eq!(error.place().and_then(|place| place.line), Some(1));
+            assert!(!hints.contains("Helm"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn no_value_of_a_variable_is_quoted() {
+        let vars = json!({"word": "hunter2", "b64": "hunter2!"});
+        let context = Context {
+            vars: serde_json::from_value(vars).unwrap(),
+            ..Context::default()
+        };
+        let renderer = Renderer::new(&context).unwrap();
+        for text in [
+            "kind: A\nx: {{ vars.word | int }}",
+            "kind: A\nx: {{ vars.word | float }}",
+            "kind: A\nx: {{ vars.b64 | b64decode }}",
+            "kind: A\nx: {{ vars.word.nope }}",
+            "kind: A\nx: {{ vars[vars.word] }}",
+            "kind: A\nx: {{ vars.word + 1 }}",
+            "kind: Secret\nx: hunter2\ny: {{ nope }}",
+        ] {
+            let error = renderer.render(text, Path::new("x.yaml")).unwrap_err();
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
     }
 

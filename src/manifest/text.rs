@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::snippet::snippet;
+use super::snippet::Text;
 use super::template::Renderer;
 use super::{Manifest, Origin, validate, yaml};
 use crate::error::{Error, Place, Result};
@@ -17,7 +17,17 @@ pub fn objects(
     let source = read(file, root)?;
     let rendered = renderer.render(&source, file)?;
     let lines = Lines::of(&source, &rendered);
-    parse(&rendered, file, service, lines)
+    let text = match lines {
+        Lines::Same => Text::Rendered {
+            made: &rendered,
+            written: &source,
+        },
+        Lines::Moved => Text::Made {
+            made: &rendered,
+            written: Some(&source),
+        },
+    };
+    parse(text, file, service, lines)
 }
 
 /// The text of a file.
@@ -56,17 +66,17 @@ impl Lines {
 }
 
 /// The objects of a text, checked.
-pub fn parse(text: &str, file: &Path, service: &str, lines: Lines) -> Result<Vec<Manifest>> {
+pub fn parse(text: Text<'_>, file: &Path, service: &str, lines: Lines) -> Result<Vec<Manifest>> {
     let documents = yaml::documents(text, file).map_err(|error| relocate(error, file, lines))?;
     let mut manifests = Vec::with_capacity(documents.len());
     for document in documents {
         if let Err(problem) = validate::check(&document.value) {
             let keys: Vec<&str> = problem.path.iter().map(String::as_str).collect();
             let (line, column) =
-                yaml::locate(text, document.line, &keys).unwrap_or((document.line, 1));
+                yaml::locate(text.text(), document.line, &keys).unwrap_or((document.line, 1));
             let error = Error::usage(problem.message)
                 .at(Place::at(file, line, column))
-                .snippet(snippet(text, line, column, 1))
+                .snippet(text.excerpt(line, column, 1))
                 .maybe_hint(problem.hint);
             return Err(relocate(error, file, lines));
         }
@@ -99,7 +109,7 @@ pub fn at_the_name(error: Error, root: &Path) -> Error {
     match yaml::locate(&text, line, &["metadata", "name"]) {
         Some((line, column)) => error
             .at(Place::at(file, line, column))
-            .snippet(snippet(&text, line, column, 1)),
+            .snippet(Text::Written(&text).excerpt(line, column, 1)),
         None => error,
     }
 }
@@ -126,5 +136,64 @@ fn relocate(error: Error, file: &Path, lines: Lines) -> Error {
             "line {line} of the rendered text, which is what is shown; see it with: dev render"
         )),
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::manifest::Context;
+
+    /// What a person and a program are shown of the error of this file, with the variable `word`.
+    fn told(file: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x.yaml"), file).unwrap();
+        let context = Context {
+            vars: BTreeMap::from([("word".to_owned(), "hunter2".into())]),
+            ..Context::default()
+        };
+        let renderer = Renderer::new(&context).unwrap();
+        let error = objects(Path::new("x.yaml"), dir.path(), "web", &renderer).unwrap_err();
+        let json = serde_json::to_string(&error).unwrap();
+        format!("{}\n{json}", crate::ui::render_error(&error))
+    }
+
+    #[test]
+    fn no_error_of_a_file_shows_what_is_secret_in_it() {
+        for file in [
+            // Broken YAML, in a Secret and in what has not come to its kind.
+            "apiVersion: v1\nkind: Secret\nstringData:\n  p: hunter2\n q: [\n",
+            "stringData:\n  p: hunter2\n q: [\nkind: Secret\n",
+            "kind: Secret\nstringData:\n  p: !!int hunter2\n",
+            "kind: Secret\nstringData:\n  p: *hunter2\n",
+            "kind: Secret\nstringData:\n  p: x\n  p: hunter2\n",
+            // Objects that are none.
+            "kind: Secret\nstringData: {p: hunter2}\n",
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: hunter2\n",
+            "hunter2\n",
+            "- hunter2\n",
+            "kind: hunter2 hunter2\napiVersion: v1\nmetadata: {name: hunter2}\n"
+                .replace("hunter2 hunter2", "Secret")
+                .replace("name: hunter2", "nam: hunter2")
+                .as_str(),
+            // Values of variables, in any kind of object.
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {{ vars.word }}\n",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  p: {{ vars.word }}\n q: [\n",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n{% for i in [1, 2] %}  p: {{ vars.word }}\n{% endfor %}",
+            "{% set p = vars.word %}\n{% for i in [1, 2] %}\np: {{ p }}\n{% endfor %} q: [\n",
+        ] {
+            let told = told(file);
+            assert!(!told.contains("hunter2"), "{file}\n{told}");
+        }
+    }
+
+    #[test]
+    fn the_lines_of_an_excerpt_are_those_of_the_file() {
+        let told =
+            told("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {{ vars.word }}\n");
+        assert!(told.contains("4 | data: {{ vars.word }}"), "{told}");
+        assert!(told.contains("x.yaml:4"), "{told}");
     }
 }

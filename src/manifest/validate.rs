@@ -89,9 +89,12 @@ pub fn check(value: &Value) -> Result<(), Problem> {
     if let Some(namespace) = value["metadata"].get("namespace") {
         let legal = namespace.as_str().is_some_and(names::is_label);
         if !legal && !namespace.is_null() {
+            let namespace = namespace
+                .as_str()
+                .map_or_else(|| show(namespace), |text| format!("\"{text}\""));
             return Err(Problem::new(
                 &["metadata", "namespace"],
-                format!("namespace {} is no DNS label", show(namespace)),
+                format!("namespace {namespace} is no DNS label"),
             ));
         }
     }
@@ -102,8 +105,9 @@ pub fn check(value: &Value) -> Result<(), Problem> {
         texts(value, &["data"])?;
     }
     if kind == "Secret" {
-        texts(value, &["stringData"])?;
-        texts(value, &["data"])?;
+        for field in ["stringData", "data"] {
+            texts(value, &[field]).map_err(|problem| without_value(problem, value))?;
+        }
         base64(value, "data")?;
     }
     if kind == "ConfigMap" {
@@ -208,6 +212,34 @@ fn base64(value: &Value, field: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// The problem of a Secret's field, which is not quoted.
+fn without_value(problem: Problem, value: &Value) -> Problem {
+    let path: Vec<&str> = problem.path.iter().map(String::as_str).collect();
+    let wanted = if path.len() > 1 { "text" } else { "a mapping" };
+    let found = path.iter().fold(value, |at, key| &at[*key]);
+    let message = format!(
+        "{} must be {wanted}, found {}",
+        path.join("."),
+        type_of(found)
+    );
+    let again = Problem::new(&path, message);
+    match problem.hint {
+        Some(_) => again.hint("quote the value"),
+        None => again,
+    }
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    }
+}
+
 fn plain(value: &Value) -> String {
     match value {
         Value::Array(_) | Value::Object(_) => "…".to_owned(),
@@ -215,14 +247,12 @@ fn plain(value: &Value) -> String {
     }
 }
 
+/// Numbers and booleans are quoted: which of them YAML reads is what people do not expect. Texts may be anything.
 fn show(value: &Value) -> String {
     match value {
-        Value::Null => "nothing".to_owned(),
         Value::Bool(yes) => format!("the boolean {yes}"),
         Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => format!("\"{text}\""),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "a mapping".to_owned(),
+        other => type_of(other).to_owned(),
     }
 }
 
@@ -342,10 +372,26 @@ mod tests {
                 "data.port must be text",
                 "quote it: \"80\"",
             ),
+            (
+                json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"pin": 12345}}),
+                "data.pin must be text, found a number",
+                "quote the value",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": "12345"}),
+                "stringData must be a mapping, found text",
+                "",
+            ),
+            (
+                json!("12345"),
+                "a Kubernetes object is a mapping, found text",
+                "",
+            ),
         ];
         for (value, words, hint) in cases {
             let problem = check(&value).expect_err(words);
             assert!(problem.message.contains(words), "{problem:?}");
+            assert!(!format!("{problem:?}").contains("12345"), "{problem:?}");
             assert!(
                 problem.hint.as_deref().unwrap_or_default().contains(hint),
                 "{problem:?}"

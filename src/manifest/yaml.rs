@@ -21,7 +21,7 @@ use serde_saphyr::DoubleQuoted;
 use serde_saphyr::Error as Cause;
 use serde_saphyr::granit_parser as parser;
 
-use super::snippet::snippet;
+use super::snippet::Text;
 use crate::error::{Error, Place, Result, did_you_mean};
 use crate::manifest::Manifest;
 
@@ -57,18 +57,19 @@ pub fn from_str_with<T: DeserializeOwned>(text: &str, file: &Path, form: Form<'_
         .map_err(|cause| typed(&cause, text, file, form))
 }
 
-/// Reads every document of a file of Kubernetes objects: empty documents are left out, a `kind: List` gives its
+/// Reads every document of a text of Kubernetes objects: empty documents are left out, a `kind: List` gives its
 /// items. JSON is read too.
 ///
 /// # Errors
 /// Names the place of broken YAML, of duplicate keys, and of what would expand without bounds.
-pub fn documents(text: &str, file: &Path) -> Result<Vec<Document>> {
+pub fn documents(source: Text<'_>, file: &Path) -> Result<Vec<Document>> {
+    let text = source.text();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let composed = split::compose_all(text).map_err(|fault| {
         let place = Place::at(file, fault.line, fault.column);
         Error::usage(format!("cannot read YAML: {}", fault.message))
             .at(place)
-            .snippet(snippet(text, fault.line, fault.column, fault.length))
+            .snippet(source.excerpt(fault.line, fault.column, fault.length))
             .maybe_hint(fault.hint)
     })?;
     let mut documents = Vec::with_capacity(composed.len());
@@ -154,10 +155,16 @@ fn typed(cause: &Cause, text: &str, file: &Path, form: Form<'_>) -> Error {
     let (line, column) = cause
         .location()
         .map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
+    let source = Text::Project(text);
     let found = value_at(text, line, column);
-    let (message, hint) = explain(cause, &found);
     let path = path::at(text, line, column);
-    let hint = hint.or_else(|| form(path.as_deref().filter(|_| is_of_type(cause))?, &found));
+    let (message, hint) = if source.is_free(line, column) {
+        (fault(cause).what.to_owned(), None)
+    } else {
+        let (message, hint) = explain(cause, &found);
+        let of_path = path.as_deref().filter(|_| is_of_type(cause));
+        (message, hint.or_else(|| form(of_path?, &found)))
+    };
     let message = match path {
         Some(path) => format!("{path}: {message}"),
         None => message,
@@ -169,7 +176,7 @@ fn typed(cause: &Cause, text: &str, file: &Path, form: Form<'_>) -> Error {
     };
     Error::usage(message)
         .at(place)
-        .snippet(snippet(text, line, column, found.chars().count()))
+        .snippet(source.excerpt(line, column, found.chars().count()))
         .maybe_hint(hint)
 }
 
@@ -217,6 +224,41 @@ fn flow_end(text: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// What is wrong with a text that is secret: nothing here is taken from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecretFault {
+    /// One sentence without a full stop.
+    pub what: &'static str,
+    /// Line and column from 1, where known.
+    pub place: Option<(usize, usize)>,
+}
+
+/// What an error of the YAML crate says about a text of which nothing may be shown.
+pub fn fault(cause: &Cause) -> SecretFault {
+    let cause = cause.without_snippet();
+    let what = match cause {
+        Cause::SerdeUnknownField { .. } => "there is a field that is not known",
+        Cause::SerdeUnknownVariant { .. } => "a value is none of those that can stand there",
+        Cause::SerdeMissingField { .. } => "a field is missing",
+        Cause::InvalidScalar { .. }
+        | Cause::Unexpected { .. }
+        | Cause::SerdeInvalidType { .. }
+        | Cause::SerdeInvalidValue { .. }
+        | Cause::NullIntoString { .. }
+        | Cause::Message { .. } => "a value is of another kind than what is expected there",
+        Cause::DuplicateMappingKey { .. } => "a key is there twice",
+        Cause::Eof { .. } => "it is empty",
+        Cause::MultipleDocuments { .. } => "it holds several documents",
+        Cause::UnknownAnchor { .. } => "an alias (*) has no anchor (&)",
+        // The list of errors is long and open; all others are about syntax.
+        _ => "it is no YAML",
+    };
+    let place = cause
+        .location()
+        .map(|at| (at.line() as usize, at.column() as usize));
+    SecretFault { what, place }
 }
 
 /// The sentence and the hint for an error of the YAML crate. `found` is the text at its place.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::forms::right_form;
 use super::{Project, validate};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, did_you_mean};
 use crate::manifest::yaml;
 
 /// The names a project file may have, in order of preference.
@@ -28,6 +28,7 @@ impl Loaded {
         let file = match named {
             Some(named) if named.is_dir() => within(named).ok_or_else(|| {
                 Error::usage(format!("there is no dev.yaml in {}", named.display()))
+                    .hint("name the file, or a folder that has one: -f path/to/dev.yaml")
             })?,
             Some(named) => named.to_path_buf(),
             None => search(from)?,
@@ -35,7 +36,7 @@ impl Loaded {
         let text = std::fs::read_to_string(&file).map_err(|cause| {
             let error = Error::usage(format!("cannot read {}", file.display())).caused_by(&cause);
             match cause.kind() {
-                std::io::ErrorKind::NotFound => error.hint("name the file with -f FILE"),
+                std::io::ErrorKind::NotFound => error.maybe_hint(nearest_file(&file)),
                 std::io::ErrorKind::InvalidData => error.hint("the file must be UTF-8 text"),
                 _ => error,
             }
@@ -76,6 +77,20 @@ impl Loaded {
             None => Place::file(&self.file),
         }
     }
+}
+
+/// The file beside a missing one that may have been meant.
+fn nearest_file(missing: &Path) -> Option<String> {
+    let folder = missing
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let names: Vec<String> = std::fs::read_dir(folder.unwrap_or(Path::new(".")))
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".yaml") || name.ends_with(".yml"))
+        .collect();
+    let wanted = missing.file_name()?.to_string_lossy();
+    did_you_mean(&wanted, names.iter().map(String::as_str))
 }
 
 fn within(folder: &Path) -> Option<PathBuf> {

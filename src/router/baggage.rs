@@ -1,4 +1,4 @@
-//! Which environment a request asks for: the header rules, as `normalise.lua` and `edge.lua` apply them in Envoy.
+//! Which environment a request asks for: the header rules, as `members.lua`, `normalise.lua` and `edge.lua` apply them in Envoy.
 //!
 //! 1. The member `dev-env` of `baggage` (W3C), else the header `x-dev-env`.
 //! 2. Several lines of a header are one list, as if joined with commas (RFC 9110, 5.3).

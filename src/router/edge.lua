@@ -1,38 +1,13 @@
 -- The entry for requests from outside: the host says the environment, headers from outside do not.
--- The rules for baggage are those of src/router/baggage.rs.
+-- Comes after members.lua.
 
 local DOMAIN = "@DOMAIN@"
-local KEY = "dev-env"
-local HEADER = "x-dev-env"
-
--- Patterns with two repetitions would be slow on long runs of white space.
-local function trimmed(text)
-  local first = text:find("[^ \t]")
-  if not first then
-    return ""
-  end
-  local last = #text
-  while text:find("^[ \t]", last) do
-    last = last - 1
-  end
-  return text:sub(first, last)
-end
-
-local function label(text)
-  return #text > 0 and #text <= 63 and not text:find("[^a-z0-9-]") and not text:find("^-") and not text:find("-$")
-end
-
-local function ours(member)
-  local pair = member:match("^[^;]*")
-  local equals = pair:find("=", 1, true)
-  return equals and trimmed(pair:sub(1, equals - 1)) == KEY
-end
 
 -- The members that name no environment.
 local function others(baggage)
   local kept = {}
   for member in baggage:gmatch("[^,]+") do
-    if not ours(member) and trimmed(member) ~= "" then
+    if not value_of(member) and trimmed(member) ~= "" then
       kept[#kept + 1] = member
     end
   end

@@ -3,12 +3,15 @@
 pub mod admission;
 pub mod ads;
 pub mod baggage;
+pub mod collector;
 pub mod endpoints;
 pub mod envoy;
 pub mod families;
 pub mod install;
 pub mod model;
 pub mod protocol;
+pub mod requests;
 pub mod run;
 pub mod shadow;
 pub mod table;
+pub mod traffic;

@@ -1,26 +1,7 @@
--- Sets x-dev-env to the environment that a request asks for. The rules are those of src/router/baggage.rs.
+-- Sets x-dev-env to the environment that a request asks for. Comes after members.lua.
 -- A request with neither header costs two look-ups and is left as it is.
 
-local KEY = "dev-env"
-local HEADER = "x-dev-env"
 local UNKNOWN = "-"
-
--- Patterns with two repetitions would be slow on long runs of white space.
-local function trimmed(text)
-  local first = text:find("[^ \t]")
-  if not first then
-    return ""
-  end
-  local last = #text
-  while text:find("^[ \t]", last) do
-    last = last - 1
-  end
-  return text:sub(first, last)
-end
-
-local function label(text)
-  return #text > 0 and #text <= 63 and not text:find("[^a-z0-9-]") and not text:find("^-") and not text:find("-$")
-end
 
 -- nil if the encoding is broken, or the text too long for a name in any case.
 local function decoded(text)
@@ -38,11 +19,7 @@ local function from_baggage(text)
   if text:find(KEY, 1, true) then
     for member in text:gmatch("[^,]+") do
       if member:find(KEY, 1, true) then
-        local pair = member:match("^[^;]*")
-        local equals = pair:find("=", 1, true)
-        if equals and trimmed(pair:sub(1, equals - 1)) == KEY then
-          value = trimmed(pair:sub(equals + 1))
-        end
+        value = value_of(member) or value
       end
     end
   end

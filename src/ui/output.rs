@@ -9,7 +9,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::plain::plain;
 use crate::ui::{Recall, Task};
+
+/// Characters of one sentence on stderr; what programs and servers say may be longer.
+const LONGEST: usize = 10_000;
 
 /// The form of a command's data on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -113,7 +117,7 @@ impl Ui {
 
     /// Asks for a line of text. Call only where [`Ui::can_ask`].
     pub fn ask(&self, question: &str) -> Result<String> {
-        self.line(&format!("{question} "));
+        self.line(&format!("{} ", plain(question, LONGEST)));
         let mut answer = String::new();
         std::io::stdin()
             .read_line(&mut answer)
@@ -124,14 +128,15 @@ impl Ui {
     /// A sentence for the person, on stderr.
     pub fn note(&self, text: impl AsRef<str>) {
         if self.inner.level >= Level::Normal {
-            self.line(&self.inner.recall.complete(text.as_ref()));
+            let text = self.inner.recall.complete(text.as_ref());
+            self.line(&plain(&text, LONGEST));
         }
     }
 
     /// A detail that only `-v` shows, on stderr.
     pub fn detail(&self, text: impl AsRef<str>) {
         if self.inner.level >= Level::Verbose {
-            self.line(text.as_ref());
+            self.line(&plain(text.as_ref(), LONGEST));
         }
     }
 
@@ -140,7 +145,7 @@ impl Ui {
         if self.inner.level >= Level::Normal {
             let label = console::style("Warning:").for_stderr().yellow().bold();
             let text = self.inner.recall.complete(text.as_ref());
-            self.line(&format!("{label} {text}"));
+            self.line(&format!("{label} {}", plain(&text, LONGEST)));
         }
     }
 
@@ -184,7 +189,7 @@ impl Ui {
                 if text.is_empty() {
                     Ok(())
                 } else {
-                    self.print(text.trim_end_matches('\n'))
+                    self.print(plain(text.trim_end_matches('\n'), usize::MAX))
                 }
             }
             Format::Json => {

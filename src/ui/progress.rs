@@ -6,6 +6,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::plain::one_line;
+
+/// Characters of a state: a build may print lines without end.
+const LONGEST: usize = 500;
+
 /// The line of one thing.
 #[derive(Debug)]
 pub struct Task {
@@ -38,7 +43,8 @@ impl Task {
 
     /// What is being done with it now. A repeated state is told once.
     pub fn state(&self, text: impl AsRef<str>) {
-        let text = text.as_ref();
+        let text = one_line(text.as_ref(), LONGEST);
+        let text = text.as_str();
         if let Ok(mut last) = self.last.lock() {
             if *last == text {
                 return;
@@ -67,6 +73,7 @@ impl Task {
     }
 
     fn end(&self, mark: &'static str, text: &str) {
+        let text = one_line(text, LONGEST);
         match &self.bar {
             Some(bar) => {
                 let style = ProgressStyle::with_template("{msg}")
@@ -74,7 +81,7 @@ impl Task {
                 bar.set_style(style);
                 bar.finish_with_message(format!("{mark} {}  {text}", self.name));
             }
-            None => self.print(text),
+            None => self.print(&text),
         }
     }
 

@@ -22,7 +22,7 @@ pub enum Subject {
     Base,
     /// `--registry`
     Registry,
-    /// `--set`
+    /// `--set`: its name, for the value may be secret
     Set,
 }
 
@@ -124,7 +124,11 @@ impl Recall {
         for (subject, value) in &self.typed {
             if subject.matters_to(verb) && !subject.is_said(&words) {
                 complete.push(subject.flag(verb).to_owned());
-                complete.push(quoted(value));
+                complete.push(match subject {
+                    // The value may be secret. A shell refuses this form, so that nobody sets it by accident.
+                    Subject::Set => format!("{}=<VALUE>", quoted(value)),
+                    _ => quoted(value),
+                });
             }
         }
         complete.extend(words[named..].iter().map(|&word| word.to_owned()));
@@ -152,7 +156,7 @@ mod tests {
             (Subject::File, text("my shop/dev.yaml")),
             (Subject::Profile, text("ci")),
             (Subject::Context, text("staging")),
-            (Subject::Set, text("a=it's")),
+            (Subject::Set, text("it's")),
         ])
     }
 
@@ -162,7 +166,7 @@ mod tests {
         for (hint, complete) in [
             (
                 "run `dev up --full`",
-                format!(r"run `dev up -e pr-12 {file} -p ci --context staging --set 'a=it'\''s' --full`"),
+                format!(r"run `dev up -e pr-12 {file} -p ci --context staging --set 'it'\''s'=<VALUE> --full`"),
             ),
             (
                 "`dev status` says why; `dev down` removes it",

@@ -5,7 +5,7 @@ use crate::support::backend::{ANSWER, Backend};
 use crate::support::envoy::{Client, Envoy, ask, free_port, loopback, program};
 
 /// Requests that arrive byte for byte as they were sent. One that has `X-Forwarded-Proto` has it last: Envoy moves it.
-const UNTOUCHED: [&str; 12] = [
+pub const UNTOUCHED: [&str; 12] = [
     "GET / HTTP/1.1\r\nHost: reviews\r\n\r\n",
     "GET /a//b/../c%2Fd%2e?x=1&x=2%20 HTTP/1.1\r\nhOsT: reviews:9080\r\nX-CaSe: Yes\r\naccept: */*\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: reviews\r\nX-Request-Id: mine\r\nTraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n",

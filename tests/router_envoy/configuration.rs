@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use dev::router::envoy::Families;
+use dev::router::collector::{Collector, Spans};
 use dev::router::envoy::bootstrap::{Bootstrap, bootstrap};
+use dev::router::envoy::{Families, Options};
 use dev::router::model::{Override, Protocol, RoutedPort, RoutedService, Table};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::world::{World, table};
-use crate::support::envoy::{program, rendered, validate};
+use crate::support::envoy::{program, rendered, rendered_with, validate};
 
 fn address(n: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, n], 8080))
@@ -53,6 +54,20 @@ fn tables() -> Vec<(&'static str, Table)> {
         ("nothing ready", nothing_ready),
         ("IPv6", ipv6),
         ("many", many()),
+    ]
+}
+
+/// With and without a collector, which has a name or an address.
+fn options() -> Vec<Options> {
+    let collector = |protocol: Spans, text: &str| Options {
+        collector: Some(Collector::parse(protocol, text).unwrap()),
+        ..Options::default()
+    };
+    vec![
+        Options::default(),
+        collector(Spans::Otlp, "collector.observability.svc"),
+        collector(Spans::Zipkin, "10.0.0.9:9411"),
+        collector(Spans::Otlp, "[fd00::9]:4317"),
     ]
 }
 
@@ -98,10 +113,16 @@ async fn envoy_takes_every_configuration() {
     let folder = TempDir::new().unwrap();
     let config = folder.path().join("envoy.pb");
     for (name, table) in tables() {
-        let bytes = rendered(&table, 15080, Path::new("/tmp/admin.sock"));
-        std::fs::write(&config, bytes).unwrap();
-        let verdict = validate(&program, &config).await;
-        assert!(verdict.is_ok(), "{name}: {}", verdict.unwrap_err());
+        for options in options() {
+            let bytes = rendered_with(&options, &table, 15080, Path::new("/tmp/admin.sock"));
+            std::fs::write(&config, bytes).unwrap();
+            let verdict = validate(&program, &config).await;
+            assert!(
+                verdict.is_ok(),
+                "{name}, {options:?}: {}",
+                verdict.unwrap_err()
+            );
+        }
     }
     // A wrong one is not taken: otherwise the above would say nothing.
     let mut wrong = table(20000, 20001, address(1), address(2), address(3));
@@ -175,7 +196,12 @@ async fn envoy_understands_it_as_it_is_meant() {
         });
         golden.insert(title, shown.map(sorted).collect::<Vec<_>>());
     }
-    let mut text = serde_json::to_string_pretty(&golden).unwrap();
+    let text = serde_json::to_string_pretty(&golden).unwrap();
+    insta::assert_snapshot!(readable(text, &world));
+}
+
+/// With names in place of the machine's ports and of scripts.
+fn readable(mut text: String, world: &World) -> String {
     for (address, name) in [
         (world.reviews, "\"listener of reviews\""),
         (world.redis, "\"listener of redis\""),
@@ -192,11 +218,19 @@ async fn envoy_understands_it_as_it_is_meant() {
     let scripts = [
         (
             "normalise.lua",
-            include_str!("../../src/router/normalise.lua").to_owned(),
+            concat!(
+                include_str!("../../src/router/members.lua"),
+                include_str!("../../src/router/normalise.lua")
+            )
+            .to_owned(),
         ),
         (
             "edge.lua",
-            include_str!("../../src/router/edge.lua").replace("@DOMAIN@", super::world::DOMAIN),
+            concat!(
+                include_str!("../../src/router/members.lua"),
+                include_str!("../../src/router/edge.lua")
+            )
+            .replace("@DOMAIN@", super::world::DOMAIN),
         ),
     ];
     for (name, script) in scripts {
@@ -205,5 +239,39 @@ async fn envoy_understands_it_as_it_is_meant() {
             &format!("\"({name})\""),
         );
     }
-    insta::assert_snapshot!(text);
+    text
+}
+
+/// What is more where there is a collector.
+#[tokio::test]
+async fn envoy_understands_the_way_to_a_collector() {
+    let test = "envoy_understands_the_way_to_a_collector";
+    let options = Options {
+        collector: Some(Collector::parse(Spans::Otlp, "10.0.0.9").unwrap()),
+        ..Options::default()
+    };
+    let Some(world) = World::start_with(test, &options).await else {
+        return;
+    };
+    let dump = world.envoy.admin("/config_dump").await;
+    let parts = dump["configs"].as_array().unwrap();
+    let mut golden = BTreeMap::new();
+    for (list, item, shown) in [
+        ("static_listeners", "listener", &["traced"][..]),
+        ("static_clusters", "cluster", &["traced", "collector"]),
+    ] {
+        let items = parts.iter().find_map(|part| part.get(list)?.as_array());
+        let items = items.unwrap().iter().map(|it| &it[item]);
+        let named = items.filter(|it| shown.contains(&it["name"].as_str().unwrap()));
+        golden.insert(list, named.map(sorted).collect::<Vec<_>>());
+    }
+    let listeners = parts
+        .iter()
+        .find_map(|part| part.get("static_listeners")?.as_array())
+        .unwrap();
+    let text = serde_json::to_string(listeners).unwrap();
+    // The base is reached directly by whoever names no environment.
+    assert_eq!(text.matches(r#""cluster":"base|reviews|9080""#).count(), 2);
+    let text = serde_json::to_string_pretty(&golden).unwrap();
+    insta::assert_snapshot!(readable(text, &world));
 }

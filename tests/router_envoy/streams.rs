@@ -1,22 +1,19 @@
-//! What is more than a request and a response: upgrades, HTTP/2, gRPC, protocols in which the server speaks first.
+//! What is more than a request and a response: upgrades, long silences, protocols in which the server speaks first.
 
-use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
 
-use bytes::Bytes;
-use futures::StreamExt;
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::{Frame, Incoming};
-use hyper::header::{HeaderMap, HeaderValue};
-use hyper::service::service_fn;
-use hyper::{Request, Response, Version};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
+use tokio::process::Command;
 
-use super::world::{World, overrides, table};
+use super::world::{World, table};
+use crate::support::cluster::long;
 use crate::support::envoy::{Client, Envoy, free_port, header, loopback, program};
+use crate::support::grpc::{call, connect, echo};
+use crate::support::left_out::left_out;
 
 #[tokio::test]
 async fn a_websocket_reaches_the_version_and_talks_both_ways() {
@@ -79,178 +76,139 @@ async fn a_server_that_speaks_first_is_heard() {
     assert_eq!(rest, "GET / HTTP/1.1\r\nx-dev-env: ann\r\n\r\nbye\n");
 }
 
-/// A server of HTTP/2 without TLS that sends each piece of a request's body back, then trailers. What it was asked is in
-/// the response's headers.
-async fn echo_h2(name: &'static str) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let service =
-                service_fn(move |request| async move { Ok::<_, Infallible>(echo(name, request)) });
-            let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-            tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
-        }
-    });
-    address
-}
-
-type Pieces =
-    std::pin::Pin<Box<dyn futures::Stream<Item = Result<Frame<Bytes>, hyper::Error>> + Send>>;
-
-fn echo(name: &'static str, request: Request<Incoming>) -> Response<StreamBody<Pieces>> {
-    let seen: Vec<String> = request
-        .headers()
-        .iter()
-        .map(|(key, value)| format!("{key}={}", value.to_str().unwrap()))
-        .collect();
-    let version = format!("{:?}", request.version());
-    let trailers = HeaderMap::from_iter([(
-        hyper::header::HeaderName::from_static("grpc-status"),
-        HeaderValue::from_static("0"),
-    )]);
-    let end = futures::stream::once(async move { Ok(Frame::trailers(trailers)) });
-    let pieces: Pieces = Box::pin(
-        request
-            .into_body()
-            .into_data_stream()
-            .map(|it| it.map(Frame::data))
-            .chain(end),
-    );
-    Response::builder()
-        .header("content-type", "application/grpc")
-        .header("x-name", name)
-        .header("x-version", version)
-        .header("x-seen", seen.join("&"))
-        .body(StreamBody::new(pieces))
-        .unwrap()
-}
-
-struct Grpc {
-    _envoy: Envoy,
-    reviews: SocketAddr,
-}
-
-async fn grpc(test: &str) -> Option<Grpc> {
-    let program = program(test)?;
-    let (base, ann) = (echo_h2("base").await, echo_h2("ann").await);
-    let mut table = table(free_port().await, free_port().await, base, ann, base);
-    let port = table
-        .services
-        .get_mut("reviews")
-        .unwrap()
-        .ports
-        .values_mut()
-        .next()
-        .unwrap();
-    port.base = BTreeSet::from([base]);
-    port.overrides = overrides(ann);
-    let reviews = loopback(port.listener);
-    Some(Grpc {
-        _envoy: Envoy::start(&program, &table).await,
-        reviews,
-    })
-}
-
-type Sender = hyper::client::conn::http2::SendRequest<StreamBody<Pieces>>;
-
-async fn connect(to: SocketAddr) -> Sender {
-    let stream = TcpStream::connect(to).await.unwrap();
-    let (sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
-    sender
-}
-
-/// A gRPC call whose messages are sent through the channel.
-fn call(
-    env: Option<&str>,
-) -> (
-    Request<StreamBody<Pieces>>,
-    futures::channel::mpsc::UnboundedSender<&'static str>,
-) {
-    let (tx, rx) = futures::channel::mpsc::unbounded();
-    let pieces: Pieces = Box::pin(rx.map(|text: &'static str| Ok(Frame::data(Bytes::from(text)))));
-    let mut request = Request::post("http://reviews/shop.Reviews/Stream")
-        .version(Version::HTTP_2)
-        .header("content-type", "application/grpc")
-        .header("te", "trailers");
-    if let Some(env) = env {
-        request = request.header("baggage", format!("dev-env={env}"));
-    }
-    (request.body(StreamBody::new(pieces)).unwrap(), tx)
+/// Longer than a connection to a server is kept for the next request; in a long run, longer than any limit of Envoy's by default.
+fn silence() -> Duration {
+    Duration::from_secs(if long() { 660 } else { 3 })
 }
 
 #[tokio::test]
-async fn grpc_streams_go_to_the_version_message_by_message() {
-    let Some(grpc) = grpc("grpc_streams_go_to_the_version_message_by_message").await else {
+async fn streams_may_be_silent_for_long() {
+    let Some(world) = World::start("streams_may_be_silent_for_long").await else {
         return;
     };
-    let mut sender = connect(grpc.reviews).await;
-    for (env, name) in [(None, "base"), (Some("ann"), "ann"), (Some("dan"), "base")] {
-        let (request, tx) = call(env);
+    let program = program("streams_may_be_silent_for_long").unwrap();
+    let (base, ann) = (echo("base").await, echo("ann").await);
+    let calls = table(free_port().await, free_port().await, base, ann, base);
+    let _envoy = Envoy::start(&program, &calls).await;
+    let reviews = calls.services["reviews"].ports.values().next().unwrap();
+    let mut sender = connect(loopback(reviews.listener)).await;
+    let mut streams = Vec::new();
+    for env in [None, Some("ann")] {
+        let (request, tx) = call("/shop.Reviews/Stream", env);
         let answer = sender.send_request(request).await.unwrap();
-        assert_eq!(answer.headers()["x-name"], name);
-        assert_eq!(answer.headers()["x-version"], "HTTP/2.0");
-        let expected = match env {
-            None => "content-type=application/grpc&te=trailers".to_owned(),
-            Some(env) => format!(
-                "content-type=application/grpc&te=trailers&baggage=dev-env={env}&x-dev-env={env}"
-            ),
-        };
-        assert_eq!(answer.headers()["x-seen"], expected.as_str());
-        let route = answer
-            .headers()
-            .get("x-dev-route")
-            .map(|it| it.to_str().unwrap());
-        assert_eq!(route, env.map(|_| format!("reviews={name}")).as_deref());
-        let mut body = answer.into_body();
-        // Each message is back before the next is sent.
-        for message in ["one", "two"] {
-            tx.unbounded_send(message).unwrap();
-            let frame = body.frame().await.unwrap().unwrap();
-            assert_eq!(frame.into_data().unwrap(), message);
-        }
-        drop(tx);
-        let last = body.frame().await.unwrap().unwrap();
-        assert_eq!(last.into_trailers().unwrap()["grpc-status"], "0");
+        streams.push((answer.into_body(), tx));
     }
-}
-
-#[tokio::test]
-async fn grpc_is_told_what_is_missing_in_its_own_terms() {
-    let Some(grpc) = grpc("grpc_is_told_what_is_missing_in_its_own_terms").await else {
-        return;
-    };
-    let mut sender = connect(grpc.reviews).await;
-    let (request, _tx) = call(Some("bob"));
-    let answer = sender.send_request(request).await.unwrap();
-    assert_eq!(answer.status(), 200);
-    assert_eq!(answer.headers()["grpc-status"], "14"); // UNAVAILABLE
-    let message = answer.headers()["grpc-message"].to_str().unwrap();
-    assert!(message.contains("shop-bob/reviews"), "{message}");
-    assert_eq!(answer.headers()["x-dev-route"], "reviews=bob");
-}
-
-#[tokio::test]
-async fn thousands_of_streams_share_a_connection() {
-    let Some(grpc) = grpc("thousands_of_streams_share_a_connection").await else {
-        return;
-    };
-    let mut sender = connect(grpc.reviews).await;
-    let mut open = Vec::new();
-    for _ in 0..2000 {
-        let (request, tx) = call(None);
-        sender.ready().await.unwrap();
-        let answer = sender.send_request(request).await.unwrap();
-        open.push((answer, tx));
+    let mut sockets = Vec::new();
+    for more in ["", "x-dev-env: ann\r\n"] {
+        let mut client = Client::connect(world.reviews).await;
+        client
+            .send(format!("GET / HTTP/1.1\r\nHost: reviews\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{more}\r\n"))
+            .await;
+        client.until("\r\n\r\n").await;
+        sockets.push(client);
     }
-    for (answer, tx) in open {
+    let mut passed = TcpStream::connect(world.redis).await.unwrap();
+    let mut greeting = [0; 6];
+    passed.read_exact(&mut greeting).await.unwrap();
+    // A body that is sent in two parts.
+    let mut slow = Client::connect(world.reviews).await;
+    slow.send("POST / HTTP/1.1\r\nHost: reviews\r\nContent-Length: 10\r\n\r\nhello")
+        .await;
+    // And a connection that was used before, and a request after a head in two parts.
+    let mut kept = Client::connect(world.reviews).await;
+    kept.send("GET / HTTP/1.1\r\nHost: reviews\r\n\r\nGET / HTTP/1.1\r\n")
+        .await;
+    kept.response().await;
+
+    // The passing of time is what this is about.
+    tokio::time::sleep(silence()).await;
+
+    for (mut body, tx) in streams {
         tx.unbounded_send("late").unwrap();
-        drop(tx);
-        let body = answer.into_body().collect().await.unwrap();
-        assert_eq!(body.to_bytes(), "late");
+        let frame = http_body_util::BodyExt::frame(&mut body).await;
+        assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "late");
     }
+    for mut client in sockets {
+        client.send("late.").await;
+        assert_eq!(client.until(".").await, "late.");
+    }
+    passed.write_all(b"late").await.unwrap();
+    let mut back = [0; 4];
+    passed.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"late");
+    slow.send("world").await;
+    assert_eq!(slow.response().await.1, "base");
+    kept.send("Host: reviews\r\n\r\n").await;
+    assert_eq!(kept.response().await.1, "base");
+}
+
+/// A real Redis on loopback, or a line that says what is left out.
+async fn redis(test: &str) -> Option<(SocketAddr, tokio::process::Child, TempDir)> {
+    let port = free_port().await;
+    let folder = TempDir::new().unwrap();
+    let started = Command::new("redis-server")
+        .args(["--save", "", "--bind", "127.0.0.1", "--port"])
+        .arg(port.to_string())
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn();
+    let Ok(process) = started else {
+        left_out(&format!("{test} needs redis-server"));
+        return None;
+    };
+    while TcpStream::connect(loopback(port)).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    Some((loopback(port), process, folder))
+}
+
+#[tokio::test]
+async fn redis_is_passed_through() {
+    let test = "redis_is_passed_through";
+    let Some(program) = program(test) else {
+        return;
+    };
+    let Some((store, _process, _folder)) = redis(test).await else {
+        return;
+    };
+    let table = table(free_port().await, free_port().await, store, store, store);
+    let _envoy = Envoy::start(&program, &table).await;
+    let port = table.services["redis"].ports.values().next().unwrap();
+    let through = loopback(port.listener);
+    let mut client = Client::connect(through).await;
+    client.send("SET greeting hello\r\nGET greeting\r\n").await;
+    assert_eq!(client.until("hello\r\n").await, "+OK\r\n$5\r\nhello\r\n");
+    // Messages that nobody asks for one by one.
+    let mut listening = Client::connect(through).await;
+    listening.send("SUBSCRIBE news\r\n").await;
+    listening.until(":1\r\n").await;
+    client.send("PUBLISH news fire\r\n").await;
+    listening.until("fire\r\n").await;
+}
+
+/// The first packet of MySQL's protocol, version 10: the client says nothing before it.
+const MYSQL: &[u8] = b"\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x00abcdefgh\x00\xff\xf7\xff\x02\x00\xff\xc3\x15\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00ijklmnopqrst\x00mysql_native_password\x00";
+
+#[tokio::test]
+async fn the_greeting_of_mysql_comes_before_the_client_says_anything() {
+    let test = "the_greeting_of_mysql_comes_before_the_client_says_anything";
+    let Some(program) = program(test) else {
+        return;
+    };
+    let server = crate::support::backend::Greeter::saying(MYSQL).await;
+    let table = table(
+        free_port().await,
+        free_port().await,
+        server.address,
+        server.address,
+        server.address,
+    );
+    let _envoy = Envoy::start(&program, &table).await;
+    let port = table.services["redis"].ports.values().next().unwrap();
+    let mut stream = TcpStream::connect(loopback(port.listener)).await.unwrap();
+    let mut greeting = vec![0; MYSQL.len()];
+    stream.read_exact(&mut greeting).await.unwrap();
+    assert_eq!(greeting, MYSQL);
 }

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use dev::router::envoy::Options;
 use dev::router::model::{Edge, Entry, Override, Protocol, RoutedPort, RoutedService, Table};
 
 use crate::support::backend::{Backend, Greeter};
@@ -36,6 +37,11 @@ pub struct World {
 impl World {
     /// Starts it; `None` without Envoy.
     pub async fn start(test: &str) -> Option<Self> {
+        Self::start_with(test, &Options::default()).await
+    }
+
+    /// The same, with a configuration that is made with these options.
+    pub async fn start_with(test: &str, options: &Options) -> Option<Self> {
         let program = program(test)?;
         let (base, ann) = (Backend::start("base").await, Backend::start("ann").await);
         let redis = Greeter::start().await;
@@ -46,7 +52,7 @@ impl World {
             ann.address,
             redis.address,
         );
-        let envoy = Envoy::start(&program, &table).await;
+        let envoy = Envoy::start_with(options, &program, &table).await;
         let listener = |service: &str| {
             let ports = &table.services[service].ports;
             loopback(ports.values().next().unwrap().listener)

@@ -30,6 +30,7 @@ impl Env {
         let cluster = Cluster::connect(&ConnectOptions {
             context: None,
             kubeconfig: Some(kubeconfig.to_owned()),
+            ..ConnectOptions::default()
         })
         .await
         .unwrap();

@@ -12,7 +12,8 @@ use super::envoy::header;
 /// The end of the head of an HTTP/1 message.
 const END: &[u8] = b"\r\n\r\n";
 
-/// A server of HTTP/1.1 that answers with its name; `Upgrade` turns a connection into an echo.
+/// A server of HTTP/1.1 that answers with its name; `Upgrade` turns a connection into an echo. It answers `/status/500` with that status
+/// and `/slow/40` after so many milliseconds.
 pub struct Backend {
     /// Where it listens.
     pub address: SocketAddr,
@@ -97,8 +98,15 @@ impl Connection {
             if !body.is_empty() {
                 self.bodies.lock().unwrap().push(body);
             }
+            if let Some(time) = after(&head, "/slow/").and_then(|text| text.parse().ok()) {
+                tokio::time::sleep(std::time::Duration::from_millis(time)).await;
+            }
             let (name, length) = (self.name, self.name.len());
-            self.send(&format!("{ANSWER}Content-Length: {length}\r\n\r\n{name}"))
+            let answer = match after(&head, "/status/") {
+                Some(status) => ANSWER.replacen("200", status, 1),
+                None => ANSWER.to_owned(),
+            };
+            self.send(&format!("{answer}Content-Length: {length}\r\n\r\n{name}"))
                 .await?;
         }
     }
@@ -143,6 +151,11 @@ impl Connection {
     }
 }
 
+/// What follows this in the path of a request.
+fn after<'a>(head: &'a str, begin: &str) -> Option<&'a str> {
+    head.split(' ').nth(1)?.strip_prefix(begin)
+}
+
 /// A server that speaks first, as Redis' and MySQL's do not wait for a request.
 pub struct Greeter {
     /// Where it listens.
@@ -153,12 +166,17 @@ pub struct Greeter {
 impl Greeter {
     /// Starts one that greets, then echoes until the client has nothing more to say, then says goodbye.
     pub async fn start() -> Self {
+        Self::saying(b"hello\n").await
+    }
+
+    /// The same with this greeting.
+    pub async fn saying(greeting: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 tokio::spawn(async move {
-                    stream.write_all(b"hello\n").await.ok()?;
+                    stream.write_all(greeting).await.ok()?;
                     let (mut from, mut to) = stream.split();
                     tokio::io::copy(&mut from, &mut to).await.ok()?;
                     to.write_all(b"bye\n").await.ok()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
@@ -66,6 +66,16 @@ impl Cluster {
                 .await
                 .unwrap();
         }
+    }
+
+    /// Deletes one, and waits until it is gone.
+    pub async fn delete(&self, namespace: &str, object: &Value) {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        let api = self.dynamic(namespace, object);
+        api.delete(name, &DeleteParams::default()).await.unwrap();
+        await_condition(api, name, |found: Option<&DynamicObject>| found.is_none())
+            .await
+            .unwrap();
     }
 
     fn dynamic(&self, namespace: &str, object: &Value) -> Api<DynamicObject> {

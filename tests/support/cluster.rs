@@ -50,6 +50,11 @@ pub fn long() -> bool {
     std::env::var_os("DEV_TEST_LONG").is_some()
 }
 
+/// Whether nobody else uses the cluster, so that nodes may be drained and the API server stopped: `tests/run --long` does so last.
+pub fn alone() -> bool {
+    std::env::var_os("DEV_TEST_ALONE").is_some()
+}
+
 /// An image that every node has, with the program `/testbox`.
 pub fn image() -> String {
     std::env::var("DEV_TEST_IMAGE").unwrap_or_else(|_| "dev.local/testbox:1".to_owned())
@@ -100,6 +105,16 @@ impl Cluster {
             serde_json::from_value(serde_json::json!({"metadata": {"name": name}})).unwrap();
         api.create(&Default::default(), &object).await.unwrap();
         self.guard(name)
+    }
+
+    /// Waits until a namespace that was deleted is gone.
+    pub async fn gone(&self, name: &str) {
+        let api = Api::<Namespace>::all(self.client.clone());
+        kube::runtime::wait::await_condition(api, name, |found: Option<&Namespace>| {
+            found.is_none()
+        })
+        .await
+        .unwrap();
     }
 
     /// Sets a label of a namespace.

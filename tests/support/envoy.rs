@@ -3,22 +3,20 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use dev::router::envoy::fixed::{Place, fixed};
-use dev::router::envoy::{Families, snapshot_on};
+use dev::router::envoy::{Families, Options, snapshot_with};
 use dev::router::model::Table;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
+use super::envoy_process::Process;
 use super::left_out::left_out;
 
-/// Envoy's last words before it serves.
-const SERVES: &str = "starting main dispatch loop";
 /// Ports for listeners of tests: `net.ipv4.ip_local_port_range` begins above them.
 const FIRST_PORT: u16 = 12_000;
 const LAST_PORT: u16 = 29_000;
@@ -35,7 +33,7 @@ pub fn program(test: &str) -> Option<PathBuf> {
 /// An Envoy that ends when it is dropped.
 pub struct Envoy {
     folder: TempDir,
-    _process: Child,
+    _process: Process,
     /// Where the entry from outside is.
     pub edge: SocketAddr,
 }
@@ -43,48 +41,28 @@ pub struct Envoy {
 impl Envoy {
     /// Starts one that serves this table, on the ports that the table says.
     pub async fn start(program: &Path, table: &Table) -> Self {
-        Self::start_on(Families::Ipv4, program, table).await
+        Self::start_with(&Options::default(), program, table).await
     }
 
     /// With [`Families::Both`] it listens on all addresses of the machine, else on loopback.
-    pub async fn start_on(families: Families, program: &Path, table: &Table) -> Self {
+    pub async fn start_with(options: &Options, program: &Path, table: &Table) -> Self {
         let folder = TempDir::new().unwrap();
         let edge = free_port().await;
         let config = folder.path().join("envoy.pb");
         let admin = folder.path().join("admin.sock");
-        std::fs::write(&config, rendered_on(families, table, edge, &admin)).unwrap();
-        let mut process = Command::new(program)
-            .args([
-                "--concurrency",
-                "1",
-                "--disable-hot-restart",
-                "--config-path",
-            ])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let mut seen = Vec::new();
-        loop {
-            let line = log.next_line().await.unwrap();
-            let line = line.unwrap_or_else(|| panic!("Envoy ended:\n{}", seen.join("\n")));
-            let serves = line.contains(SERVES);
-            seen.push(line);
-            if serves {
-                break;
-            }
-        }
-        // A full pipe would stop Envoy.
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        std::fs::write(&config, rendered_with(options, table, edge, &admin)).unwrap();
+        let mut process = Process::start(program, &config, &["--concurrency", "1"]);
+        process.serves().await;
         Self {
             folder,
             _process: process,
             edge: loopback(edge),
         }
+    }
+
+    /// The socket of its link, where nobody listens by itself.
+    pub fn link(&self) -> PathBuf {
+        self.folder.path().join("ads.sock")
     }
 
     /// What the admin interface answers to a GET, as JSON.
@@ -116,21 +94,23 @@ impl Envoy {
 
 /// A table as a bootstrap for one machine.
 pub fn rendered(table: &Table, edge: u16, admin: &Path) -> Vec<u8> {
-    rendered_on(Families::Ipv4, table, edge, admin)
+    rendered_with(&Options::default(), table, edge, admin)
 }
 
-fn rendered_on(families: Families, table: &Table, edge: u16, admin: &Path) -> Vec<u8> {
-    let address = match families {
+/// The link's socket is beside that of the admin interface.
+pub fn rendered_with(options: &Options, table: &Table, edge: u16, admin: &Path) -> Vec<u8> {
+    let address = match options.families {
         Families::Ipv4 => IpAddr::V4(Ipv4Addr::LOCALHOST),
         // Loopback is of one family only.
-        Families::Both => families.any(),
+        Families::Both => options.families.any(),
     };
     let place = Place {
         address,
         edge,
         admin,
+        link: &admin.with_file_name("ads.sock"),
     };
-    fixed(&snapshot_on(families, table), &place).unwrap()
+    fixed(&snapshot_with(options, table), &place).unwrap()
 }
 
 /// What `envoy --mode validate` says of a file; the error is its whole output.

@@ -1,5 +1,5 @@
-//! A plain-HTTP proxy in front of the API server, which sees every request and can send the client a signal at one of
-//! its writes. Upstream it uses the rights of the cluster under test; clients need none.
+//! A plain-HTTP proxy in front of the API server, which sees every request, can send the client a signal at one of its writes, and
+//! can be away. Upstream it uses the rights of the cluster under test; clients need none. Streams such as `exec` do not pass.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use kube::Client;
 use kube::client::Body;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// When, relative to a write, the client gets the signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +52,15 @@ pub struct Kill {
 struct State {
     writes: Vec<String>,
     kill: Option<Kill>,
+    /// Only writes to paths with this in them count.
+    only: &'static str,
 }
 
 /// The proxy; it ends when it is dropped.
 pub struct Proxy {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
+    away_tx: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -67,22 +71,29 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State::default()));
         let shared = state.clone();
+        let (away_tx, away_rx) = watch::channel(false);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (client, state) = (client.clone(), shared.clone());
+                let mut away_rx = away_rx.clone();
                 tokio::spawn(async move {
                     let service =
                         service_fn(|request| pass(request, client.clone(), state.clone()));
+                    let connection =
+                        http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                     // A client that was killed in the middle is what this is for.
-                    let _ended = http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
+                    tokio::select! {
+                        biased;
+                        () = async { let _away = away_rx.wait_for(|away| *away).await.is_ok(); } => {}
+                        _ended = connection => {}
+                    }
                 });
             }
         });
         Self {
             address,
             state,
+            away_tx,
             task,
         }
     }
@@ -94,7 +105,8 @@ impl Proxy {
 
     /// The same, for requests in the name of another user.
     pub fn kubeconfig_as(&self, folder: &Path, user: Option<&str>) -> PathBuf {
-        let name = user.unwrap_or("proxy");
+        // A colon would make two paths of it.
+        let name = user.unwrap_or("proxy").replace(':', "-");
         let path = folder.join(format!("kubeconfig-{}-{name}", self.address.port()));
         let user = user.map_or(String::new(), |user| format!("as: {user}"));
         let text = format!(
@@ -110,6 +122,16 @@ impl Proxy {
         let mut state = self.state.lock().unwrap();
         state.writes.clear();
         state.kill = kill;
+    }
+
+    /// From now on only writes to paths with this in them count, and can be the last.
+    pub fn count_only(&self, part: &'static str) {
+        self.state.lock().unwrap().only = part;
+    }
+
+    /// Whether the API server is away: every connection ends, and new ones end at once.
+    pub fn away(&self, yes: bool) {
+        self.away_tx.send_replace(yes);
     }
 
     /// The writes since [`Proxy::arm`]: method and path.
@@ -146,9 +168,11 @@ async fn pass(
     if is_write(&request) {
         let mut state = state.lock().unwrap();
         let write = format!("{} {}", request.method(), request.uri().path());
-        state.writes.push(write);
-        let number = state.writes.len();
-        kill = state.kill.filter(|kill| kill.write == number);
+        if write.contains(state.only) {
+            state.writes.push(write);
+            let number = state.writes.len();
+            kill = state.kill.filter(|kill| kill.write == number);
+        }
     }
     if let Some(kill) = kill.filter(|kill| kill.moment == Moment::Before) {
         return end(kill).await;

@@ -21,6 +21,16 @@ pub struct Right {
 }
 
 impl Right {
+    /// The right to do this with any object of a kind, by group and plural name.
+    pub fn new(verb: &str, group: &str, resource: &str) -> Self {
+        Self {
+            verb: verb.to_owned(),
+            resource: resource.to_owned(),
+            group: group.to_owned(),
+            name: None,
+        }
+    }
+
     /// As errors name it: `list deployments.apps`.
     pub fn told(&self) -> String {
         let Self {
@@ -128,7 +138,8 @@ impl Cluster {
         }
     }
 
-    async fn may(&self, namespace: &str, user: &str, right: &Right) -> bool {
+    /// Whether a user has a right in a namespace.
+    pub async fn may(&self, namespace: &str, user: &str, right: &Right) -> bool {
         let (resource, subresource) = right
             .resource
             .split_once('/')

@@ -2,22 +2,21 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dev::router::ads::{Acked, Ads, serve};
-use dev::router::envoy::Snapshot;
 use dev::router::envoy::bootstrap::{Bootstrap, READY_PORT, bootstrap};
+use dev::router::envoy::{Families, Snapshot};
 use dev::router::run::Admin;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::envoy::free_port;
+use super::envoy::{free_port, loopback};
+use super::envoy_process::Process;
 
 /// Nothing that these tests wait for takes longer.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -26,14 +25,22 @@ const LONGEST: Duration = Duration::from_secs(30);
 pub struct Fed {
     folder: TempDir,
     program: PathBuf,
-    ready: u16,
-    process: Option<Child>,
+    /// Where it says that it is ready.
+    pub ready: u16,
+    families: Families,
+    process: Option<Process>,
 }
 
 impl Fed {
     /// Not started yet.
     pub async fn new(program: &Path) -> Self {
+        Self::new_on(Families::Ipv4, program).await
+    }
+
+    /// Not started yet; readiness is answered on these families.
+    pub async fn new_on(families: Families, program: &Path) -> Self {
         Self {
+            families,
             folder: TempDir::new().unwrap(),
             program: program.to_owned(),
             ready: free_port().await,
@@ -54,40 +61,33 @@ impl Fed {
             base: "shop",
             ads: &self.ads(),
             admin: &self.folder.path().join("admin.sock"),
-            families: dev::router::envoy::Families::Ipv4,
+            families: self.families,
         });
         // Several of them run on this machine.
         let text = made
             .to_string()
             .replace(&READY_PORT.to_string(), &self.ready.to_string());
         std::fs::write(&config, text).unwrap();
-        let mut process = Command::new(&self.program)
-            .args(["--concurrency", "2", "--disable-hot-restart"])
-            .args(["--drain-time-s", &drain.to_string(), "--config-path"])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let shown = std::env::var_os("DEV_TEST_ENVOY_LOG").is_some();
-        tokio::spawn(async move {
-            // A full pipe would stop Envoy.
-            while let Ok(Some(line)) = log.next_line().await {
-                if shown {
-                    println!("{line}");
-                }
+        let drain = drain.to_string();
+        let args = ["--concurrency", "2", "--drain-time-s", &drain];
+        self.process = Some(Process::start(&self.program, &config, &args));
+    }
+
+    /// Waits until it serves: its workers begin to listen a moment after it says that they are started.
+    pub async fn serves(&mut self) {
+        self.process.as_mut().unwrap().serves().await;
+        let listens = async {
+            while TcpStream::connect(loopback(self.ready)).await.is_err() {
+                tokio::task::yield_now().await;
             }
-        });
-        self.process = Some(process);
+        };
+        timeout(LONGEST, listens).await.expect("it does not listen");
     }
 
     /// SIGKILL.
     pub async fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().await.unwrap();
+        if let Some(process) = self.process.take() {
+            process.kill().await;
         }
     }
 
@@ -163,16 +163,16 @@ impl Server {
     }
 
     /// Ends it without a word.
-    pub fn kill(self) {
-        drop(self);
+    pub fn stop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.stop();
     }
 }
 

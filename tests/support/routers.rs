@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::wait::await_condition;
 use kube::{Api, Client, Config};
 use serde_json::{Value, json};
 
@@ -20,6 +22,7 @@ use super::envoy::ask;
 use super::left_out::left_out;
 use super::project::{Project, Run, run};
 use super::proxy::Proxy;
+use super::rights::documented;
 
 /// Nothing that these tests wait for takes longer, on a machine that does other things too.
 pub const LONGEST: Duration = Duration::from_secs(120);
@@ -98,7 +101,7 @@ impl Routers {
             let copy = restricted_service(name, &format!("{name} of {{{{ env }}}}"));
             project.write(&format!("{name}.yaml"), stream(&copy));
         }
-        if objects.is_empty() {
+        if !objects.iter().any(|one| one["kind"] == "Service") {
             dev_yaml.push_str("  web: {manifests: web.yaml}\n");
             project.write("web.yaml", "");
         }
@@ -183,6 +186,155 @@ impl Routers {
         user
     }
 
+    /// The address of a pod of the base, by its label `app`.
+    pub async fn pod_address(&self, app: &str) -> String {
+        let pods = Api::<Pod>::namespaced(self.cluster.client.clone(), &self.base);
+        let selected = ListParams::default().labels(&format!("app={app}"));
+        let list = pods.list(&selected).await.unwrap();
+        let status = list.items.into_iter().next().unwrap().status.unwrap();
+        status.pod_ip.unwrap()
+    }
+
+    /// Changes an object of the base as an administrator does.
+    pub async fn merge(&self, api_version: &str, kind: &str, name: &str, patch: &Value) {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let client = self.cluster.client.clone();
+        let api = Api::<DynamicObject>::namespaced_with(client, &self.base, &resource);
+        api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
+    }
+
+    /// Gives a Deployment of the base so many pods, and waits until they are ready and no others are counted.
+    pub async fn scale(&self, name: &str, pods: i32) {
+        let patch = json!({"spec": {"replicas": pods}});
+        self.merge("apps/v1", "Deployment", name, &patch).await;
+        let api = Api::<Deployment>::namespaced(self.cluster.client.clone(), &self.base);
+        self.when(api, name, |found: Option<&Deployment>| {
+            found.is_some_and(|found| {
+                let status = found.status.clone().unwrap_or_default();
+                let seen = status.observed_generation == found.metadata.generation;
+                let is = |count: Option<i32>| count.unwrap_or(0) == pods;
+                seen && is(status.replicas) && is(status.ready_replicas)
+            })
+        })
+        .await;
+        if pods == 0 {
+            self.no_pods(name).await;
+        }
+    }
+
+    /// Waits until the last pod of a Deployment of ours has ended: one that is about to end is not counted, and still at work.
+    async fn no_pods(&self, name: &str) {
+        let pods = Api::<Pod>::namespaced(self.cluster.client.clone(), &self.base);
+        let selected = ListParams::default().labels(&format!("app.kubernetes.io/name={name}"));
+        for pod in pods.list(&selected).await.unwrap() {
+            let pod_name = pod.metadata.name.unwrap();
+            self.when(pods.clone(), &pod_name, |found: Option<&Pod>| {
+                found.is_none()
+            })
+            .await;
+        }
+    }
+
+    /// Waits until `control` has nothing more to do for a Service: it is routed, or wholly as its owner wrote it.
+    pub async fn settled(&self, name: &str, routed: bool) {
+        let shadow = format!("{name}-dev-base");
+        self.when(
+            self.services(),
+            &shadow,
+            move |found: Option<&Service>| match found {
+                Some(shadow) => {
+                    routed && annotation(shadow, "dev/progress").contains("\"routed\":true")
+                }
+                None => !routed,
+            },
+        )
+        .await;
+        if !routed {
+            self.restored(name).await;
+        }
+    }
+
+    /// Waits until a Service is wholly as its owner wrote it.
+    pub async fn restored(&self, name: &str) {
+        self.when(self.services(), name, |found: Option<&Service>| {
+            found.is_some_and(is_owners)
+        })
+        .await;
+    }
+
+    /// Waits until `control` leaves a Service alone, and the Service is wholly as its owner wrote it.
+    pub async fn stood_down(&self, name: &str) {
+        let shadow = format!("{name}-dev-base");
+        self.when(self.services(), &shadow, |found: Option<&Service>| {
+            found.is_some_and(|shadow| !annotation(shadow, "dev/stand-down").is_empty())
+        })
+        .await;
+        self.restored(name).await;
+    }
+
+    fn services(&self) -> Api<Service> {
+        Api::namespaced(self.cluster.client.clone(), &self.base)
+    }
+
+    async fn when<K>(&self, api: Api<K>, name: &str, so: impl Fn(Option<&K>) -> bool + Send + Sync)
+    where
+        K: Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + kube::Resource + 'static,
+    {
+        let waited = await_condition(api.clone(), name, so);
+        if tokio::time::timeout(LONGEST, waited).await.is_err() {
+            let found = api.get_opt(name).await.unwrap();
+            let status = self.dev_as(None, &["router", "status"]).await.stdout;
+            panic!(
+                "{name} of {} does not come to it: {found:#?}\n{status}",
+                self.base
+            );
+        }
+    }
+
+    /// A Service of the base as it is, but for how often it was written.
+    pub async fn service(&self, name: &str) -> Value {
+        let mut service = json!(self.services().get(name).await.unwrap());
+        let metadata = service["metadata"].as_object_mut().unwrap();
+        metadata.remove("resourceVersion");
+        service
+    }
+
+    /// A developer with the documented rights and no others, whose namespace somebody made.
+    pub async fn developer(&self, env: &str) -> (String, Guard) {
+        let namespace = format!("{}-{env}", self.base);
+        let guard = self.cluster.namespace(&namespace).await;
+        let user = self.user(env, "Role", "dev-router-status").await;
+        self.cluster
+            .give(&namespace, &user, &documented("dev"), None)
+            .await;
+        let in_base = [documented("dev-borrower"), documented("dev-borrower-sees")].concat();
+        self.cluster.give(&self.base, &user, &in_base, None).await;
+        (user, guard)
+    }
+
+    /// Starts `dev` and goes on; it ends when it is dropped.
+    pub fn start_as(&self, user: Option<&str>, args: &[&str]) -> tokio::process::Child {
+        let kubeconfig = match user {
+            Some(user) => self.cluster.kubeconfig_of(&self.project, user),
+            None => self.cluster.kubeconfig.clone(),
+        };
+        let mut command = tokio::process::Command::new(assert_cmd::cargo::cargo_bin!("dev"));
+        command
+            .args(args)
+            .current_dir(self.project.root())
+            .env_clear()
+            .env("HOME", self.project.root())
+            .env("KUBECONFIG", kubeconfig)
+            .env("DEV_CLUSTER_UID", &self.cluster.uid)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true);
+        command.spawn().unwrap()
+    }
+
     /// Where a Service of a namespace is, at its first port.
     pub async fn address(&self, namespace: &str, name: &str) -> SocketAddr {
         let services = Api::<Service>::namespaced(self.cluster.client.clone(), namespace);
@@ -247,6 +399,20 @@ impl Routers {
         }
         found
     }
+}
+
+fn annotation<'a>(service: &'a Service, name: &str) -> &'a str {
+    let annotations = service.metadata.annotations.as_ref();
+    annotations
+        .and_then(|all| all.get(name))
+        .map_or("", String::as_str)
+}
+
+/// Nothing of routing is on it, no ownership of fields either.
+fn is_owners(service: &Service) -> bool {
+    let mut managers = service.metadata.managed_fields.iter().flatten();
+    annotation(service, "dev/restore").is_empty()
+        && managers.all(|entry| entry.manager.as_deref() != Some("dev-control"))
 }
 
 /// The names of what is outside of a base's namespace.

@@ -2,9 +2,11 @@
 //! changed must be the object that was observed. Why this is sound: `docs/design/applying.md`.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::Request;
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use super::PlaceOf;
 use crate::cluster::request::Failure;
@@ -19,6 +21,12 @@ use crate::plan::{Change, refusal};
 const NO_VERSION: &str = "1";
 /// How often an object is made anew that others make and delete meanwhile.
 const TRIES: usize = 3;
+
+/// Kinds that refer to a role which the API server must know.
+const BINDINGS: [&str; 2] = ["RoleBinding", "ClusterRoleBinding"];
+/// Within this time it knows a role that was made, on any machine; and how often it is asked.
+const ROLE_KNOWN: Duration = Duration::from_secs(5);
+const ROLE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the object is taken to be.
 #[derive(Clone, Copy)]
@@ -72,7 +80,7 @@ impl Object<'_> {
     /// `NotMadeByDev`, `OwnedByAnotherEnvironment` where somebody else made one meanwhile.
     pub(super) async fn create(&self, stamp: &Stamp, recorded: bool) -> Result<(), Refused> {
         for _ in 0..TRIES {
-            let refused = match self.send(Expected::Absent).await {
+            let refused = match self.send_new().await {
                 Ok(_) => return Ok(()),
                 Err(failure) if failure.is_conflict() => failure,
                 Err(failure) => return Err(self.explain(&failure)),
@@ -119,6 +127,24 @@ impl Object<'_> {
             Ok(None) => Err(self.removed("deleted")),
             Err(_) if names_uid(&failure) => Err(self.removed("deleted")),
             Err(_) => Err(self.explain(&failure)),
+        }
+    }
+
+    /// Sends what is not there. The API server refuses the binding of a role that it does not know, where the person may not bind
+    /// any role: and it knows one that was just made a moment later, by a watch of its own.
+    async fn send_new(&self) -> Result<Value, Failure> {
+        let deadline = Instant::now() + ROLE_KNOWN;
+        loop {
+            match self.send(Expected::Absent).await {
+                Err(failure)
+                    if failure.is_not_found()
+                        && BINDINGS.contains(&self.key.kind.as_str())
+                        && Instant::now() < deadline =>
+                {
+                    sleep(ROLE_PAUSE).await;
+                }
+                answer => return answer,
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::io::ErrorKind;
 
+use super::Route;
 use crate::error::Error;
 
 /// Why there was no answer.
@@ -20,11 +21,18 @@ enum Trouble {
     Unknown,
 }
 
-pub(super) fn explain(server: &str, attempt: &str, cause: &(dyn StdError + 'static)) -> Error {
+pub(super) fn explain(route: Route<'_>, attempt: &str, cause: &(dyn StdError + 'static)) -> Error {
     let trouble = find(cause);
+    let server = route.server;
+    if let Some(said) = of_proxy(cause) {
+        return explain_proxy(route, attempt, said, trouble).caused_by(cause);
+    }
+    let through = route
+        .proxy
+        .map_or_else(String::new, |proxy| format!(", through the proxy {proxy},"));
     let unreachable = |why: &str| {
         Error::cluster(format!(
-            "cannot {attempt}: the API server at {server} {why}"
+            "cannot {attempt}: the API server at {server}{through} {why}"
         ))
         .caused_by(cause)
     };
@@ -59,6 +67,71 @@ pub(super) fn explain(server: &str, attempt: &str, cause: &(dyn StdError + 'stat
             .hint("run the command again: it goes on where it was"),
         Trouble::Unknown => unreachable("cannot be reached").reason("Unreachable"),
     }
+}
+
+/// What a proxy did with the request for a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proxy {
+    /// It was not reached, or hung up.
+    Away,
+    /// It answered, and leads nowhere.
+    Refuses,
+    /// It wants a user and a password.
+    WantsLogin,
+}
+
+fn explain_proxy(route: Route<'_>, attempt: &str, said: Proxy, trouble: Trouble) -> Error {
+    let proxy = route
+        .proxy
+        .map_or_else(String::new, |address| format!("{address} "));
+    let (why, reason) = match (said, trouble) {
+        (Proxy::WantsLogin, _) => ("wants a user and a password".to_owned(), "ProxyRefused"),
+        (Proxy::Refuses, _) => (format!("does not lead to {}", route.server), "ProxyRefused"),
+        (Proxy::Away, Trouble::Refused) => ("refuses connections".to_owned(), "ProxyUnreachable"),
+        (Proxy::Away, Trouble::Timeout) => ("does not answer".to_owned(), "ProxyUnreachable"),
+        (Proxy::Away, Trouble::Dns) => (
+            "has a name that cannot be resolved".to_owned(),
+            "ProxyUnreachable",
+        ),
+        (
+            Proxy::Away,
+            Trouble::NoRoute
+            | Trouble::UnknownAuthority
+            | Trouble::WrongName
+            | Trouble::CertificateExpired
+            | Trouble::OtherCertificate
+            | Trouble::Lost
+            | Trouble::Unknown,
+        ) => ("cannot be reached".to_owned(), "ProxyUnreachable"),
+    };
+    Error::cluster(format!(
+        "cannot {attempt}: the proxy {proxy}in front of the API server {why}"
+    ))
+    .reason(reason)
+    .hint("it is named by `proxy-url` of the kubeconfig, or else by HTTPS_PROXY; NO_PROXY lists what is reached without it")
+}
+
+/// Whether a proxy is to blame. The library's errors of tunnels have no public type, but stable texts.
+fn of_proxy(cause: &(dyn StdError + 'static)) -> Option<Proxy> {
+    let mut next = Some(cause);
+    for _ in 0..32 {
+        let error = next?;
+        let text = error.to_string();
+        if let Some(said) = text.strip_prefix("tunnel error: ") {
+            return Some(match said {
+                "proxy authorization required" => Proxy::WantsLogin,
+                "unsuccessful" | "proxy response headers too long" => Proxy::Refuses,
+                _ => Proxy::Away,
+            });
+        }
+        if text.starts_with("SOCKS error") {
+            let io = text.contains("failed to create underlying connection")
+                || text.contains("io error");
+            return Some(if io { Proxy::Away } else { Proxy::Refuses });
+        }
+        next = error.source();
+    }
+    None
 }
 
 fn find(cause: &(dyn StdError + 'static)) -> Trouble {

@@ -294,7 +294,7 @@ fn every_refusal_has_a_kind_a_reason_and_the_facts() {
         let status = statuses
             .remove(case)
             .unwrap_or_else(|| panic!("{case} was not recorded"));
-        let error = explain("https://x", "apply X", &kube::Error::Api(Box::new(status)));
+        let error = from_status("apply X", &status);
         let told = format!("{error}\n{}", error.causes().join("\n"));
         assert_eq!(error.kind(), kind, "{case}: {told}");
         assert_eq!(error.reason_code(), Some(reason), "{case}: {told}");
@@ -343,7 +343,10 @@ impl std::error::Error for Outer {
 
 fn reason_of(cause: io::Error) -> Option<&'static str> {
     let error = explain(
-        "https://x:6443",
+        Route {
+            server: "https://x:6443",
+            proxy: None,
+        },
         "list Pods",
         &kube::Error::Service(Box::new(Outer(cause))),
     );
@@ -389,11 +392,66 @@ async fn a_name_that_does_not_resolve_and_a_port_that_nobody_listens_on_are_told
         ("http://no-such-host.invalid".to_owned(), "UnknownHost"),
     ] {
         let config = kube::Config::new(server.parse().unwrap());
-        let cluster = crate::cluster::Cluster::from_config(config, "x".into()).unwrap();
+        let cluster = crate::cluster::Cluster::from_config(config, "x".into())
+            .await
+            .unwrap();
         let began = std::time::Instant::now();
         let error = cluster.namespace_state("a").await.unwrap_err();
         assert_eq!(error.reason_code(), Some(reason), "{error:?}");
         assert_eq!(error.kind(), Kind::Cluster);
         assert!(began.elapsed().as_secs() < 10);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_fails_is_not_told_as_the_api_server() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let _already_there = rustls::crypto::ring::default_provider().install_default();
+    for (answer, reason, words) in [
+        (None, "ProxyUnreachable", "refuses connections"),
+        (Some(""), "ProxyUnreachable", "cannot be reached"),
+        (
+            Some("HTTP/1.1 503 No\r\n\r\n"),
+            "ProxyRefused",
+            "does not lead to https://k.example:6443/",
+        ),
+        (
+            Some("HTTP/1.1 407 Login\r\n\r\n"),
+            "ProxyRefused",
+            "wants a user and a password",
+        ),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answers = answer.map(|answer| {
+            tokio::spawn(async move {
+                while let Ok((mut stream, _)) = listener.accept().await {
+                    let _asked = stream.read(&mut [0; 1024]).await;
+                    let _told = stream.write_all(answer.as_bytes()).await;
+                }
+            })
+        });
+        for scheme in ["http", "socks5"] {
+            let mut config = kube::Config::new("https://k.example:6443".parse().unwrap());
+            config.proxy_url = Some(format!("{scheme}://jane:s3cr3t@{address}").parse().unwrap());
+            let cluster = crate::cluster::Cluster::from_config(config, "x".into())
+                .await
+                .unwrap();
+            let error = cluster.namespace_state("a").await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Cluster);
+            let told = error.message();
+            assert!(
+                told.contains(&format!("the proxy {scheme}://{address}/")),
+                "{told}"
+            );
+            assert!(!format!("{error:?}").contains("s3cr3t"), "{error:?}");
+            if scheme == "http" {
+                assert_eq!(error.reason_code(), Some(reason), "{error:?}");
+                assert!(told.contains(words), "{told}");
+            }
+        }
+        if let Some(answers) = answers {
+            answers.abort();
+        }
     }
 }

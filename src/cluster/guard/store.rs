@@ -8,7 +8,7 @@ use etcetera::BaseStrategy as _;
 use serde::{Deserialize, Serialize};
 
 use super::{Identity, LocalKind};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, address};
 use crate::error::{Error, Place, Result};
 
 /// One known cluster.
@@ -150,13 +150,18 @@ impl Store {
             }
             Err(cause) => return Err(Error::io("read", &self.file, &cause)),
         };
-        serde_json::from_str(&text).map_err(|cause| {
+        let mut known: Known = serde_json::from_str(&text).map_err(|cause| {
             Error::failed("the record of known clusters is broken")
                 .at(Place::at(&self.file, cause.line(), cause.column()))
                 .reason("BrokenState")
                 .caused_by(&cause)
                 .hint("delete the file: clusters that were admitted are asked about again")
-        })
+        })?;
+        // Earlier versions wrote the address down with the password in it.
+        for record in &mut known.clusters {
+            record.server = address::text_without_user(&record.server);
+        }
+        Ok(known)
     }
 
     /// Replaces the file at once: readers see the old or the new one.

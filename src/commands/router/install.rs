@@ -13,6 +13,7 @@ use crate::cluster::{Cluster, access, guard, observe};
 use crate::commands::Context;
 use crate::commands::diff;
 use crate::commands::image::EnvoyArgs;
+use crate::commands::router_link::CollectorArgs;
 use crate::environment::{Scope, UpOptions, apply_and_wait, will_run};
 use crate::error::{Error, Result, did_you_mean};
 use crate::plan::{self, Counts, Desired, NamespaceState, Plan, PlanOptions};
@@ -32,6 +33,7 @@ use crate::ui::took;
   dev router install --base bookshop
   dev router install --dry-run                       what would change
   dev router install --edge-service web --edge-type NodePort
+  dev router install --otlp collector.observability.svc:4317
   dev router install --image REGISTRY/dev-router:TAG
 
 What was given once holds for later installations until something else is given. Installing over an
@@ -61,6 +63,12 @@ pub struct Install {
     /// No entry for requests from outside
     #[arg(long, conflicts_with_all = ["edge_service", "edge_domain", "edge_type"])]
     pub no_edge: bool,
+    /// Where requests with an environment are reported to.
+    #[command(flatten)]
+    pub collector: CollectorArgs,
+    /// Report requests to no collector
+    #[arg(long, conflicts_with_all = ["otlp", "zipkin"])]
+    pub no_tracing: bool,
     /// A Secret of the base that may be copied into its environments (repeatable; replaces the earlier list)
     #[arg(long, value_name = "NAME")]
     pub share_secret: Vec<String>,
@@ -157,6 +165,11 @@ impl Install {
         }
         if !self.share_secret.is_empty() {
             options.secrets = self.share_secret.iter().cloned().collect();
+        }
+        if self.no_tracing {
+            options.collector = None;
+        } else if let Some(collector) = self.collector.collector()? {
+            options.collector = Some(collector);
         }
         options.edge = self.edge(options.edge.take(), found, base)?;
         Ok(options)

@@ -25,7 +25,7 @@ pub use uninstall::Uninstall;
   dev router install --base bookshop            once for a base, by whoever owns it
   dev router admit bookshop-ann --base bookshop
   dev router status                             the base is that of dev.yaml
-  dev router uninstall                          every Service as its owner wrote it, then no routers
+  dev router uninstall                          restores every Service, then removes the routers
 
 Requests without an environment's header are answered by the base, with and without routers.
 This is being built: do not use it in a base that others use.")]
@@ -39,7 +39,7 @@ pub struct Router {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// Make or upgrade the routers of a base
-    Install(Install),
+    Install(Box<Install>),
     /// Show routers, environments and how it is with each service
     Status(Status),
     /// Restore every Service, then remove what `install` made

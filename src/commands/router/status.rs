@@ -21,8 +21,8 @@ use crate::ui::table;
   dev router status --base bookshop
   dev router status -o json | jq '.services[] | select(.state != \"base\")'
 
-It takes the rights of the Role dev-router-status in the base; what may not be read is left out, and
-said.")]
+It takes the rights of the Role dev-router-status in the base; what may not be read is left out,
+and said.")]
 pub struct Status {}
 
 /// All of it.

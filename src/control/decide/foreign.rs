@@ -1,13 +1,13 @@
 //! A Service that somebody else wrote to while it was routed: its owner's state stands, and it is left alone from then on.
 
-use std::collections::BTreeSet;
-
-use super::{Case, Change, Next, Pair, State, Step};
+use super::ports::Ports;
+use super::{Case, Change, Next, Pair, State, Step, managed};
+use crate::control::fields::given_back;
 use crate::control::patches::{self, restore_annotation};
 use crate::control::routing::Marks;
 
 impl Case<'_> {
-    pub(super) fn foreign(&self, pair: &Pair<'_>, taken: &BTreeSet<u16>) -> Next {
+    pub(super) fn foreign(&self, pair: &Pair<'_>, ports: &Ports) -> Next {
         let Pair {
             service, shadow, ..
         } = *pair;
@@ -24,7 +24,11 @@ impl Case<'_> {
         match pair.marks {
             // It may select nothing: at once, and only then recorded.
             Marks::Some => {
-                let patch = patches::repair(service, &owners);
+                let fields = match pair.stained {
+                    true => given_back(managed(service), &shadow.managed_fields),
+                    false => managed(service).to_vec(),
+                };
+                let patch = patches::repair(service, &owners, &fields);
                 Next::step(state, Step::Patch(Change::Repair, patch))
             }
             // The routers answer, so there is time to record it first: without the annotation nothing else tells.
@@ -45,13 +49,14 @@ impl Case<'_> {
                     return Next::step(state, Step::Patch(Change::Unmark, patch));
                 }
                 // The shadow follows the owner, for connections that still go through the routers.
-                let fresh = match self.fresh(service, Some(shadow), taken) {
+                let fresh = match self.fresh(service, Some(shadow), ports) {
                     Ok(fresh) => fresh,
                     Err(reason) => return Next::rest(State::Refused { reason }),
                 };
                 let recorded = super::Shadow {
                     // Who owned what before: the step that is left over gives it back.
-                    managed_fields: shadow.managed_fields.clone(),
+                    managed_fields: patches::read_fields(service)
+                        .unwrap_or_else(|| shadow.managed_fields.clone()),
                     stand_down: Some(told),
                     ..fresh
                 };

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Service;
 use serde::{Deserialize, Serialize};
 
-use crate::control::listeners::{Listeners, mentioned};
-use crate::control::shadow::Shadow;
+use crate::control::listeners::Listeners;
 
 /// Everything that a decision depends on. Only to be made when all of it was read at least once.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +28,8 @@ pub struct Observed {
     pub routers: Vec<Router>,
     /// Their Deployment; `None`: there is none.
     pub template: Option<Template>,
+    /// Ports of the routers that shadows have which are being written: nothing else shows them yet.
+    pub reserved: BTreeSet<u16>,
 }
 
 /// What the routers' Deployment says about their pods.
@@ -81,19 +82,6 @@ pub struct AckedPort {
 }
 
 impl Observed {
-    /// Ports of the routers that new Services cannot have.
-    pub(super) fn taken_ports(&self) -> BTreeSet<u16> {
-        let shadows = self
-            .shadows
-            .values()
-            .filter_map(|shadow| Shadow::read(shadow).ok());
-        let services = self.services.values().map(|service| &**service);
-        shadows
-            .flat_map(|shadow| shadow.listeners.into_values())
-            .chain(mentioned(services))
-            .collect()
-    }
-
     /// The addresses behind a Service.
     pub(super) fn backends(&self, name: &str) -> Backends {
         self.backends.get(name).cloned().unwrap_or_default()

@@ -1,15 +1,16 @@
 //! A Service with a shadow that is as its owner wrote it: not routed yet, or not any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::observed::carries;
+use super::ports::Ports;
 use super::{Case, Change, Next, Pair, State, Step, managed};
 use crate::control::fields::given_back;
 use crate::control::routing::{Routing, router_labels};
 use crate::control::{patches, shadow};
 
 impl Case<'_> {
-    pub(super) fn plain(&self, pair: &Pair<'_>, taken: &BTreeSet<u16>) -> Next {
+    pub(super) fn plain(&self, pair: &Pair<'_>, ports: &Ports) -> Next {
         let Pair {
             service, shadow, ..
         } = *pair;
@@ -26,7 +27,7 @@ impl Case<'_> {
                 return Next::step(State::Draining, Step::Patch(Change::GiveBack, patch));
             }
             // It was routed and is not: somebody replaced it.
-            (false, true) => return self.foreign(pair, taken),
+            (false, true) => return self.foreign(pair, ports),
             (false, false) => {}
         }
         if let Some(stand_down) = &shadow.stand_down {
@@ -34,23 +35,23 @@ impl Case<'_> {
                 reason: stand_down.reason.clone(),
                 since: stand_down.time,
             };
-            return self.stood_down(pair, state, taken);
+            return self.stood_down(pair, state, ports);
         }
         if !self.is_wanted() {
-            return self.leave(pair, State::Draining, taken);
+            return self.leave(pair, State::Draining, ports);
         }
         if let Some(reason) = self.refusal() {
-            return self.leave(pair, State::Refused { reason }, taken);
+            return self.leave(pair, State::Refused { reason }, ports);
         }
-        self.insert(pair, taken)
+        self.insert(pair, ports)
     }
 
     /// On the way to being routed.
-    fn insert(&self, pair: &Pair<'_>, taken: &BTreeSet<u16>) -> Next {
+    fn insert(&self, pair: &Pair<'_>, ports: &Ports) -> Next {
         let Pair {
             service, shadow, ..
         } = *pair;
-        if let Some(update) = self.refreshed(pair, None, shadow.progress.switching, taken) {
+        if let Some(update) = self.refreshed(pair, None, shadow.progress.switching, ports) {
             return update;
         }
         let routed = shadow.original.routed(&shadow.listeners);
@@ -117,9 +118,9 @@ impl Case<'_> {
     }
 
     /// Not to be routed: connections may go on for a while, then the shadow goes.
-    fn leave(&self, pair: &Pair<'_>, state: State, taken: &BTreeSet<u16>) -> Next {
+    fn leave(&self, pair: &Pair<'_>, state: State, ports: &Ports) -> Next {
         let since = pair.shadow.progress.drain_since;
-        if let Some(update) = self.refreshed(pair, since, false, taken) {
+        if let Some(update) = self.refreshed(pair, since, false, ports) {
             return update;
         }
         let mine = self.observed.backends(self.name);
@@ -141,14 +142,14 @@ impl Case<'_> {
     }
 
     /// Left alone, as long as anybody might wonder why.
-    fn stood_down(&self, pair: &Pair<'_>, state: State, taken: &BTreeSet<u16>) -> Next {
+    fn stood_down(&self, pair: &Pair<'_>, state: State, ports: &Ports) -> Next {
         let unused = pair.shadow.progress.unused_since;
         if !self.observed.admitted {
-            return self.leave(pair, state, taken);
+            return self.leave(pair, state, ports);
         }
         match (self.is_wanted(), unused) {
             (false, Some(since)) if since + self.periods.unused <= self.now => {
-                return self.leave(pair, state, taken);
+                return self.leave(pair, state, ports);
             }
             (false, Some(_)) | (true, None) => {}
             (false, None) | (true, Some(_)) => {
@@ -160,7 +161,7 @@ impl Case<'_> {
                 return Next::step(state, Step::UpdateShadow(Box::new(shadow)));
             }
         }
-        let update = self.refreshed(pair, pair.shadow.progress.drain_since, false, taken);
+        let update = self.refreshed(pair, pair.shadow.progress.drain_since, false, ports);
         update.unwrap_or_else(|| Next {
             again: unused.map(|since| since + self.periods.unused),
             ..Next::rest(state)
@@ -173,9 +174,9 @@ impl Case<'_> {
         pair: &Pair<'_>,
         drain_since: Option<k8s_openapi::jiff::Timestamp>,
         switching: bool,
-        taken: &BTreeSet<u16>,
+        ports: &Ports,
     ) -> Option<Next> {
-        let mut fresh = match self.fresh(pair.service, Some(pair.shadow), taken) {
+        let mut fresh = match self.fresh(pair.service, Some(pair.shadow), ports) {
             Ok(fresh) => fresh,
             Err(reason) => return Some(Next::rest(State::Refused { reason })),
         };

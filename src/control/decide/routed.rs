@@ -1,11 +1,12 @@
 //! A Service that the routers answer for.
 
+use super::ports::Ports;
 use super::{Case, Change, Next, Pair, State, Step, managed};
 use crate::control::fields::given_back;
 use crate::control::patches;
 
 impl Case<'_> {
-    pub(super) fn routed(&self, pair: &Pair<'_>) -> Next {
+    pub(super) fn routed(&self, pair: &Pair<'_>, ports: &Ports) -> Next {
         let Pair {
             service, shadow, ..
         } = *pair;
@@ -15,7 +16,7 @@ impl Case<'_> {
             let patch = patches::give_back(service, &fields);
             return Next::step(State::Routed, Step::Patch(Change::GiveBack, patch));
         }
-        if let Err(end) = self.stays(pair) {
+        if let Err(end) = self.stays(pair, ports) {
             return self.restore(pair, end);
         }
         let used = self.is_wanted();
@@ -47,7 +48,7 @@ impl Case<'_> {
     }
 
     /// Whether it stays routed.
-    fn stays(&self, pair: &Pair<'_>) -> Result<(), State> {
+    fn stays(&self, pair: &Pair<'_>, ports: &Ports) -> Result<(), State> {
         let reached = self
             .observed
             .routers
@@ -56,6 +57,12 @@ impl Case<'_> {
         if !reached {
             return Err(State::Waiting {
                 reason: "no router is ready".to_owned(),
+            });
+        }
+        // Two processes that write at the same time could come to this.
+        if !ports.are_of(self.name, &pair.shadow.listeners) {
+            return Err(State::Waiting {
+                reason: "the routers listen on its ports for another Service".to_owned(),
             });
         }
         if let Some(stand_down) = &pair.shadow.stand_down {

@@ -306,3 +306,49 @@ fn a_service_without_its_shadow_is_restored_by_its_own_annotation() {
     assert!(matches!(next(&world).states["a"], State::Broken { .. }));
     assert_eq!(next(&world).acts, []);
 }
+
+/// A second Service `b` beside `a`, and the shadows of both with the same listener: two processes that both thought they lead.
+fn with_one_listener_for_two() -> Observed {
+    let mut world = with_shadow(observed());
+    world
+        .services
+        .insert("b".to_owned(), service("b", &json!({"app": "b"})));
+    world.wanted.insert("b".to_owned());
+    let mut shadow = Shadow::read(&world.shadows["a"]).unwrap();
+    shadow.service = "b".to_owned();
+    shadow.original = Routing::of(&world.services["b"]);
+    let object = serde_json::from_value(shadow.object()).unwrap();
+    world.shadows.insert("b".to_owned(), Arc::new(object));
+    world
+}
+
+/// The listeners that steps give to Services.
+fn given(decision: &Decision) -> BTreeMap<&str, u16> {
+    let steps = decision.acts.iter().filter_map(|act| match &act.step {
+        Step::CreateShadow(shadow) | Step::UpdateShadow(shadow) => {
+            Some((act.service.as_str(), shadow.listeners["80/TCP"]))
+        }
+        Step::DeleteShadow | Step::Patch(..) | Step::LabelRouters(_) => None,
+    });
+    steps.collect()
+}
+
+#[test]
+fn a_listener_that_two_have_is_left_to_the_one_that_is_further() {
+    let mut world = with_one_listener_for_two();
+    assert_eq!(given(&next(&world)), BTreeMap::from([("b", 20_001)]));
+
+    // Once requests may be on their way to it, it stays where it is.
+    let mut shadow = Shadow::read(&world.shadows["b"]).unwrap();
+    shadow.progress.switching = true;
+    let object = serde_json::from_value(shadow.object()).unwrap();
+    world.shadows.insert("b".to_owned(), Arc::new(object));
+    assert_eq!(given(&next(&world)).get("a"), Some(&20_001));
+}
+
+#[test]
+fn a_listener_that_is_being_given_is_not_given_again() {
+    let mut world = observed();
+    world.reserved.insert(20_000);
+    assert_eq!(given(&next(&world)), BTreeMap::from([("a", 20_001)]));
+}

@@ -18,9 +18,9 @@ use crate::cluster::Cluster;
 use crate::cluster::mirror::{Mirror, Mirrors, Select};
 use crate::control::ROUTER;
 use crate::control::decide::{Act, Backends, Observed, Router, State, Step, Template};
-use crate::control::routing::Routing;
-use crate::control::shadow::{self, Shadow};
-use crate::control::support::{Judgement, ROUTER_LABEL, Surroundings, judge};
+use crate::control::secrets::{Wishes, wishes};
+use crate::control::shadow;
+use crate::control::support::{Judgement, ROUTER_LABEL, Surroundings, judge_live};
 use crate::manifest::labels;
 use crate::router::admission::Admission;
 
@@ -123,13 +123,7 @@ impl Watched {
         }
         let admission = self.admission.objects();
         let admission = admission.values().next();
-        let admitted = admission.is_some_and(|map| {
-            let annotations = map.metadata.annotations.as_ref();
-            annotations
-                .and_then(|all| all.get(UNINSTALL))
-                .map(String::as_str)
-                != Some("true")
-        });
+        let admitted = admission.is_some_and(|map| !is_leaving(map));
         let empty = BTreeMap::new();
         let data = admission
             .and_then(|map| map.data.as_ref())
@@ -154,12 +148,28 @@ impl Watched {
                 refusals,
                 routers,
                 template,
+                reserved: BTreeSet::new(),
             },
             routers: asked,
             problems: problems.iter().map(ToString::to_string).collect(),
             judgements,
             overridden_by,
         }
+    }
+
+    /// The Secrets that environments wish for, and whether the list of what is shared was read without doubt: what it does not
+    /// have any more is taken away then.
+    pub(super) fn wishes(&self) -> (Wishes, bool) {
+        let admission = self.admission.objects();
+        let Some(map) = admission.values().next() else {
+            return (Wishes::default(), false);
+        };
+        let empty = BTreeMap::new();
+        let (list, problems) = Admission::read(&self.base, map.data.as_ref().unwrap_or(&empty));
+        let services = self.overrides.objects();
+        let wishes = wishes(&list, services.values().map(|service| &**service));
+        // Copies outlive the routers: the environments are still there.
+        (wishes, problems.is_empty() && !is_leaving(map))
     }
 
     /// The admitted namespaces that have a Service of their own, by its name. An alias or another name in the DNS is none.
@@ -265,15 +275,8 @@ fn judgements(
     let names: BTreeSet<&String> = overridden_by.keys().chain(shadows.keys()).collect();
     let judged = names.into_iter().filter_map(|name| {
         let service = services.get(name)?;
-        let live = Routing::of(service);
-        let shadow = shadows
-            .get(name)
-            .and_then(|shadow| Shadow::read(shadow).ok());
-        let owners = match shadow {
-            Some(shadow) => live.owners(&shadow.original, &shadow.listeners),
-            None => live,
-        };
-        Some((name.clone(), judge(service, &owners, around)))
+        let shadow = shadows.get(name).map(|shadow| &**shadow);
+        Some((name.clone(), judge_live(service, shadow, around)))
     });
     judged.collect()
 }
@@ -329,4 +332,13 @@ fn is_ready(pod: &Pod) -> bool {
         .flatten()
         .any(|condition| condition.type_ == "Ready" && condition.status == "True");
     ready && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// Whether everything is being taken away.
+fn is_leaving(admission: &ConfigMap) -> bool {
+    let annotations = admission.metadata.annotations.as_ref();
+    annotations
+        .and_then(|all| all.get(UNINSTALL))
+        .map(String::as_str)
+        == Some("true")
 }

@@ -1,10 +1,11 @@
 //! Which Services have a write on its way, or must wait after one that failed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::control::decide::Step;
 use crate::error::Error;
 
 /// After an outdated write: by then the watch has usually told what changed.
@@ -20,6 +21,8 @@ pub(super) struct Pending(BTreeMap<String, Entry>);
 #[derive(Debug, Default)]
 struct Entry {
     running: bool,
+    /// Ports of the routers that it gives to the Service.
+    ports: BTreeSet<u16>,
     not_before: Option<Instant>,
     /// Writes without success in a row.
     tries: u32,
@@ -39,8 +42,22 @@ impl Pending {
         }
     }
 
-    pub(super) fn began(&mut self, service: &str) {
-        self.0.entry(service.to_owned()).or_default().running = true;
+    /// A step is being carried out.
+    pub(super) fn began(&mut self, service: &str, step: &Step) {
+        let entry = self.0.entry(service.to_owned()).or_default();
+        entry.running = true;
+        entry.ports = match step {
+            Step::CreateShadow(shadow) | Step::UpdateShadow(shadow) => {
+                shadow.listeners.values().copied().collect()
+            }
+            Step::DeleteShadow | Step::Patch(..) | Step::LabelRouters(_) => BTreeSet::new(),
+        };
+    }
+
+    /// The ports of the routers that are being given to Services.
+    pub(super) fn ports(&self) -> BTreeSet<u16> {
+        let running = self.0.values().filter(|entry| entry.running);
+        running.flat_map(|entry| &entry.ports).copied().collect()
     }
 
     pub(super) fn succeeded(&mut self, service: &str) {
@@ -84,7 +101,7 @@ mod tests {
         let mut pending = Pending::default();
         let mut now = Instant::now();
         assert_eq!(pending.may_begin("a", now), Ok(()));
-        pending.began("a");
+        pending.began("a", &Step::DeleteShadow);
         assert_eq!(pending.may_begin("a", now), Err(None));
         assert_eq!(pending.may_begin("b", now), Ok(()));
         let mut pauses = Vec::new();

@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::secrets::SecretReport;
 use crate::control::decide::State;
 use crate::control::support::Finding;
 
@@ -30,6 +31,8 @@ pub(super) struct Report {
     pub(super) removed: bool,
     /// Services that are, were or should be routed.
     pub(super) services: BTreeMap<String, ServiceReport>,
+    /// Secrets of the base that environments wish for.
+    pub(super) secrets: Vec<SecretReport>,
     /// What is wrong with the admission list.
     pub(super) problems: Vec<String>,
     /// What could not be read or written.

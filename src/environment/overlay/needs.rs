@@ -6,8 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
+use super::wish::Wishes;
 use crate::cluster::Cluster;
+use crate::cluster::access::{self, Right};
 use crate::cluster::base::Base;
+use crate::control::secrets::{PROVISIONER, is_given};
 use crate::environment::Scope;
 use crate::error::{Error, Result};
 use crate::manifest::labels;
@@ -24,6 +27,8 @@ type Wanted = (String, String);
 pub struct Brought {
     /// The objects, as they are in the base; each says who needs it.
     pub objects: Vec<Manifest>,
+    /// Secrets that are to be given to the services that need them.
+    pub wishes: Wishes,
     /// What should be said about them.
     pub said: Vec<String>,
 }
@@ -35,6 +40,8 @@ struct Facts {
     base: BTreeMap<Wanted, Option<Value>>,
     /// Objects of the environment that a person put there.
     here: BTreeSet<Wanted>,
+    /// Secrets that the person may not read, and that the base's control can give.
+    given: BTreeSet<String>,
 }
 
 /// Reads and decides what is brought along for these references.
@@ -50,12 +57,13 @@ pub async fn bring(
 ) -> Result<Brought> {
     let wanted = by_object(expected);
     let choices = choices(settings, expected);
-    let here = read_here(scope, cluster, &wanted).await?;
+    let here = read_here(scope, base, cluster, &wanted).await?;
+    let given = to_be_given(base, cluster, &wanted, &here).await?;
     let to_read = wanted.iter().filter(|(wanted, _)| {
         !here.contains(*wanted)
             && match wanted.0.as_str() {
                 "ConfigMap" => true,
-                "Secret" => is_shared(base, &wanted.1),
+                "Secret" => is_shared(base, &wanted.1) && !given.contains(&wanted.1),
                 "PersistentVolumeClaim" => choices.contains_key(&wanted.1),
                 _ => false,
             }
@@ -73,6 +81,7 @@ pub async fn bring(
     let facts = Facts {
         base: try_join_all(reads).await?.into_iter().collect(),
         here,
+        given,
     };
     decide(settings, &scope.namespace, base, &wanted, &choices, &facts)
 }
@@ -107,6 +116,7 @@ fn choices(settings: &Settings, expected: &[Expected]) -> BTreeMap<String, Claim
 /// Secrets and claims of the environment that somebody else put there: they are used as they are, and nothing has to be shared.
 async fn read_here(
     scope: &Scope,
+    base: &Base,
     cluster: &Cluster,
     wanted: &BTreeMap<Wanted, BTreeSet<String>>,
 ) -> Result<BTreeSet<Wanted>> {
@@ -124,11 +134,34 @@ async fn read_here(
             .await?;
         let ours = |object: &Value| {
             let annotations = &object["metadata"]["annotations"];
-            annotations.get(labels::NEEDED_BY).is_some()
+            annotations.get(labels::NEEDED_BY).is_some() || is_given(&base.name, object)
         };
         Ok::<_, Error>(found.filter(|object| !ours(object)).map(|_| wanted.clone()))
     });
     Ok(try_join_all(reads).await?.into_iter().flatten().collect())
+}
+
+/// The shared Secrets that this person may not read, where the base has somebody who gives them.
+async fn to_be_given(
+    base: &Base,
+    cluster: &Cluster,
+    wanted: &BTreeMap<Wanted, BTreeSet<String>>,
+    here: &BTreeSet<Wanted>,
+) -> Result<BTreeSet<String>> {
+    let mut given = BTreeSet::new();
+    if !base.has_control() {
+        return Ok(given);
+    }
+    let secrets = wanted
+        .keys()
+        .filter(|wanted| wanted.0 == "Secret" && !here.contains(*wanted));
+    for (_, name) in secrets.filter(|(_, name)| is_shared(base, name)) {
+        let right = Right::core("get", "secrets", &base.name).named(name);
+        if !access::allowed(cluster, &right).await? {
+            given.insert(name.clone());
+        }
+    }
+    Ok(given)
 }
 
 fn is_shared(base: &Base, name: &str) -> bool {
@@ -165,6 +198,16 @@ fn decide(
             "Secret" if !is_shared(base, name) => {
                 errors.push(not_shared(name, &who, base, namespace));
                 continue;
+            }
+            "Secret" if facts.given.contains(name) => {
+                for service in needing {
+                    let wishes = brought.wishes.entry(service.clone()).or_default();
+                    wishes.insert(name.to_owned());
+                }
+                format!(
+                    "{who}: Secret {name} is given by {0}: its account {PROVISIONER} may write it in {namespace} from now on",
+                    base.name
+                )
             }
             "PersistentVolumeClaim" if !choices.contains_key(name) => {
                 errors.push(no_choice(name, needing, settings, base));

@@ -1,12 +1,12 @@
-//! PURE: whether requests to a Service of the base can be led to an environment's copy at all, by what the Service says of itself.
+//! PURE: whether requests to a Service of the base can be led to an environment's copy at all, by what a developer may read: the
+//! Services. `control` sees more of what is around them, and is asked when the copies are there.
 
 use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
 
 use crate::cluster::base::Base;
+use crate::control::support::{Surroundings, judge_live};
 use crate::manifest::labels;
-use crate::router::model::Protocol;
-use crate::router::protocol::spoken;
 
 /// Why no request to the base's Service of this name reaches a copy, without a full stop; `None`: it can be led there.
 pub fn unreachable(base: &Base, name: &str) -> Option<String> {
@@ -14,41 +14,33 @@ pub fn unreachable(base: &Base, name: &str) -> Option<String> {
     let Some(found) = base.services.iter().find(named) else {
         return Some(format!("{} has no Service of that name", base.name));
     };
-    if let Some(reason) = stands_down(base, name) {
-        return Some(format!(
-            "the routers leave the Service of {} alone: {reason}",
-            base.name
-        ));
-    }
-    let service: Service = serde_json::from_value(found.clone()).ok()?;
-    let spec = service.spec.unwrap_or_default();
-    if spec.type_.as_deref() == Some("ExternalName") {
-        return Some(format!(
-            "the Service of {} leads out of the cluster",
-            base.name
-        ));
-    }
-    if spec.cluster_ip.as_deref() == Some("None") {
-        return Some(format!("the Service of {} is headless", base.name));
-    }
-    let ports = spec.ports.unwrap_or_default();
-    let http = ports
-        .iter()
-        .any(|port| spoken(port) == Some(Protocol::Http));
-    (!http).then(|| {
-        format!(
-            "no port of the Service of {} says that it speaks HTTP, by its appProtocol or a name that begins with http, grpc, h2c or ws",
-            base.name
-        )
-    })
-}
-
-/// What the shadow says, where somebody else has changed the routed Service.
-fn stands_down(base: &Base, name: &str) -> Option<String> {
     let shadow = base
         .services
         .iter()
-        .find(|service| service["metadata"]["labels"][labels::SHADOW] == name)?;
+        .find(|service| service["metadata"]["labels"][labels::SHADOW] == name);
+    if let Some(reason) = shadow.and_then(stands_down) {
+        return Some(left_alone(base, &reason));
+    }
+    let typed = |object: &Value| serde_json::from_value::<Service>(object.clone()).ok();
+    let shadow = shadow.and_then(typed);
+    let around = Surroundings {
+        base: base.name.clone(),
+        ..Surroundings::default()
+    };
+    let judgement = judge_live(&typed(found)?, shadow.as_ref(), &around);
+    Some(left_alone(base, &judgement.refusal()?))
+}
+
+/// How it is said that the routers do not answer for a Service.
+pub fn left_alone(base: &Base, reason: &str) -> String {
+    format!(
+        "the routers leave the Service of {} alone: {reason}",
+        base.name
+    )
+}
+
+/// What the shadow says, where somebody else has changed the routed Service.
+fn stands_down(shadow: &Value) -> Option<String> {
     let text = shadow["metadata"]["annotations"][labels::STAND_DOWN].as_str()?;
     let said: Value = serde_json::from_str(text).unwrap_or_default();
     Some(
@@ -64,58 +56,69 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    #[test]
-    fn only_what_says_http_can_be_told_apart() {
-        let base = |spec: Value| Base {
+    fn base(services: Vec<Value>) -> Base {
+        Base {
             name: "shop".into(),
-            services: vec![json!({"metadata": {"name": "x"}, "spec": spec})],
+            services,
             ..Base::default()
+        }
+    }
+
+    #[test]
+    fn what_control_would_refuse_is_refused_with_its_words() {
+        let why = |mut spec: Value| {
+            spec["selector"] = json!({"app": "x"});
+            unreachable(
+                &base(vec![json!({"metadata": {"name": "x"}, "spec": spec})]),
+                "x",
+            )
         };
-        let why = |spec: Value| unreachable(&base(spec), "x");
-        assert_eq!(
-            why(json!({"ports": [{"port": 5432}, {"port": 80, "name": "http"}]})),
-            None
-        );
+        let http = json!([{"port": 5432}, {"port": 80, "name": "http"}]);
+        assert_eq!(why(json!({"ports": http})), None);
         assert_eq!(
             why(json!({"ports": [{"port": 80, "appProtocol": "kubernetes.io/h2c"}]})),
             None
         );
+        for (spec, words) in [
+            (json!({"ports": [{"port": 6379, "name": "redis"}]}), "HTTP"),
+            (json!({"clusterIP": "None", "ports": http}), "headless"),
+            (json!({"type": "ExternalName"}), "ExternalName"),
+            (
+                json!({"sessionAffinity": "ClientIP", "ports": http}),
+                "ClientIP",
+            ),
+        ] {
+            let told = why(spec).unwrap();
+            assert!(told.starts_with("the routers leave"), "{told}");
+            assert!(told.contains(words), "{told}");
+        }
         assert!(
-            why(json!({"ports": [{"port": 6379, "name": "redis"}]}))
-                .unwrap()
-                .contains("speaks HTTP")
-        );
-        assert!(
-            why(json!({"clusterIP": "None", "ports": [{"port": 80, "name": "http"}]}))
-                .unwrap()
-                .contains("headless")
-        );
-        assert!(
-            why(json!({"type": "ExternalName"}))
-                .unwrap()
-                .contains("out of the cluster")
-        );
-        assert!(
-            unreachable(&base(json!({})), "y")
+            unreachable(&base(Vec::new()), "y")
                 .unwrap()
                 .contains("no Service of that name")
         );
     }
 
     #[test]
+    fn a_service_that_is_routed_is_judged_by_what_its_owner_wrote() {
+        let shadow = json!({"metadata": {"name": "x-dev-base", "labels": {"dev/shadow": "x", "app.kubernetes.io/managed-by": "dev"},
+            "annotations": {"dev/ports": "{\"80/TCP\":20000}", "dev/progress": "{\"uid\":\"u\"}", "dev/managed-fields": "[]",
+                "dev/original": "{\"selector\":{\"app\":\"x\"},\"ports\":[{\"name\":\"http\",\"port\":80,\"targetPort\":8080}]}"}}});
+        let routed = json!({"metadata": {"name": "x"}, "spec": {"selector": {"app": "dev-router"},
+            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 20000}]}});
+        let alone = unreachable(&base(vec![routed.clone()]), "x");
+        assert!(alone.unwrap().contains("dev-router"));
+        assert_eq!(unreachable(&base(vec![shadow, routed]), "x"), None);
+    }
+
+    #[test]
     fn what_the_routers_leave_alone_is_said_with_the_reason() {
         let shadow = json!({"metadata": {"name": "x-dev-base", "labels": {"dev/shadow": "x"},
             "annotations": {"dev/stand-down": "{\"reason\": \"helm changed spec.ports\"}"}}});
-        let base = Base {
-            name: "shop".into(),
-            services: vec![
-                shadow,
-                json!({"metadata": {"name": "x"}, "spec": {"ports": [{"port": 80, "name": "http"}]}}),
-            ],
-            ..Base::default()
-        };
+        let service =
+            json!({"metadata": {"name": "x"}, "spec": {"ports": [{"port": 80, "name": "http"}]}});
         assert!(
-            unreachable(&base, "x")
+            unreachable(&base(vec![shadow, service]), "x")
                 .unwrap()
                 .ends_with("helm changed spec.ports")
         );

@@ -28,6 +28,35 @@ async fn a_failure_shows_the_last_lines_only() {
 }
 
 #[tokio::test]
+async fn a_failure_shows_neither_long_lines_nor_control_characters() {
+    let script = "printf '\\033[2J\\007'; head -c 1000000 /dev/zero | tr '\\0' x; echo; exit 3";
+    for streamed in [true, false] {
+        let program = Program::shell(&format!("{{ {script}; }} >&2"));
+        let error = if streamed {
+            program
+                .stream(|line| assert!(!line.contains('\u{7}')))
+                .await
+        } else {
+            program.output().await.map(drop)
+        };
+        let error = error.unwrap_err();
+        let cause = &error.causes()[0];
+        assert!(cause.len() < 20 * 450, "{}", cause.len());
+        assert!(!cause.contains(['\u{7}', '\u{1b}']), "{cause:?}");
+    }
+}
+
+#[tokio::test]
+async fn output_that_something_left_running_holds_open_is_not_waited_for() {
+    let begin = Instant::now();
+    let output = Program::shell("sleep 30 & echo $!").output().await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let left = KillOnDrop(Pid::from_raw(text.trim().parse().unwrap()).unwrap());
+    assert!(begin.elapsed() < Duration::from_secs(20));
+    assert!(test_kill_process(left.0).is_ok());
+}
+
+#[tokio::test]
 async fn input_and_output_pass_through() {
     let output = Program::new("cat").stdin("secret").output().await.unwrap();
     assert_eq!(output.stdout, b"secret");
@@ -83,7 +112,11 @@ async fn dropping_ends_the_whole_group() {
         pid_tx.send(pid).unwrap();
     }
     let pid = Pid::from_raw(pid_rx.recv().await.unwrap()).unwrap();
-    // Signals take effect a moment later, and a zombie that PID 1 has not reaped yet is dead as well.
+    ended(pid).await;
+}
+
+/// Waits until a process runs no more. Signals take effect a moment later, and a zombie that PID 1 has not reaped yet is dead as well.
+pub(crate) async fn ended(pid: Pid) {
     let begin = Instant::now();
     let alive = || {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));

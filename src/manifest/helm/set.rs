@@ -7,9 +7,13 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::manifest::template::{Renderer, is_template};
+use crate::plain::one_line;
 
 /// Longer lists are refused, as Helm does, because one index could ask for any amount of memory.
 const MAX_INDEX: usize = 65_536;
+
+/// Steps of a path. Values nested deeper could not be written down, and Helm would not read them.
+const MAX_STEPS: usize = 64;
 
 enum Step {
     Key(String),
@@ -21,7 +25,8 @@ pub(super) fn values(set: &BTreeMap<String, Value>, renderer: &Renderer) -> Resu
     let mut root = Value::Object(Map::new());
     for (name, value) in set {
         let steps = parse(name).ok_or_else(|| {
-            Error::usage(format!("set: \"{name}\" is no path of a value"))
+            let shown = one_line(name, 100);
+            Error::usage(format!("set: \"{shown}\" is no path of a value"))
                 .hint("write it as --set takes it: a.b, a.list[0], a.dotted\\.key")
         })?;
         insert(&mut root, &steps, typed(name, value, renderer)?)
@@ -89,7 +94,7 @@ fn parse(name: &str) -> Option<Vec<Step>> {
     if !key.is_empty() {
         steps.push(Step::Key(key));
     }
-    (!steps.is_empty()).then_some(steps)
+    (1..=MAX_STEPS).contains(&steps.len()).then_some(steps)
 }
 
 fn insert(at: &mut Value, steps: &[Step], value: Value) -> Result<(), &'static str> {
@@ -174,8 +179,44 @@ mod tests {
             json!({"a": 1, "a.b": 2}),
             json!({"a[99999999]": 1}),
             json!({"a": "{{ nope }}"}),
+            json!({"a.".repeat(100_000) + "a": 1}),
+            json!({"a".to_owned() + &"[0]".repeat(100_000): 1}),
         ] {
-            assert!(nested(set.clone()).is_err(), "{set}");
+            assert!(nested(set.clone()).is_err());
+        }
+    }
+
+    #[test]
+    fn no_value_is_quoted() {
+        for value in [
+            "hunter2{{ nope }}",
+            "{{ 'hunter2' | nope }}",
+            "{{ vars.t | int(base=99) }}hunter2",
+            "{{ vars.w | int }}",
+        ] {
+            let vars = BTreeMap::from([
+                ("w".to_owned(), json!("hunter2")),
+                ("t".to_owned(), json!("1")),
+            ]);
+            let context = Context {
+                vars,
+                ..Context::default()
+            };
+            let set = BTreeMap::from([("auth.password".to_owned(), json!(value))]);
+            let error = values(&set, &Renderer::new(&context).unwrap()).unwrap_err();
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+            assert!(error.to_string().contains("auth.password"), "{error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_path_is_taken_or_refused_as_usage(names in proptest::collection::vec("[a-c.\\[\\]0-3\\\\]{0,12}|\\PC{0,20}", 0..4)) {
+            let set = names.into_iter().map(|name| (name, json!(1))).collect();
+            let renderer = Renderer::new(&Context::default()).unwrap();
+            if let Err(error) = values(&set, &renderer) {
+                proptest::prop_assert_eq!(error.kind(), crate::error::Kind::Usage);
+            }
         }
     }
 }

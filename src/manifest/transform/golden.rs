@@ -5,10 +5,12 @@ use std::path::Path;
 
 use super::{Mode, Target, transform, unknown_scope};
 use crate::manifest::labels::Stamp;
+use crate::manifest::snippet::Text;
 use crate::manifest::{Manifest, Origin, yaml};
 
 fn shop() -> Vec<Manifest> {
-    let documents = yaml::documents(include_str!("golden/shop.yaml"), Path::new("shop.yaml"));
+    let text = Text::Written(include_str!("golden/shop.yaml"));
+    let documents = yaml::documents(text, Path::new("shop.yaml"));
     let manifest = |document: yaml::Document| Manifest {
         value: document.value,
         origin: Origin {

@@ -11,12 +11,12 @@ use super::*;
 const FILE: &str = "k8s/web.yaml";
 
 fn read(text: &str) -> Vec<Value> {
-    let documents = documents(text, Path::new(FILE)).expect("valid");
+    let documents = documents(Text::Written(text), Path::new(FILE)).expect("valid");
     documents.into_iter().map(|d| d.value).collect()
 }
 
 fn refused(text: &str) -> Error {
-    documents(text, Path::new(FILE)).expect_err("must be refused")
+    documents(Text::Written(text), Path::new(FILE)).expect_err("must be refused")
 }
 
 #[test]
@@ -26,7 +26,11 @@ fn documents_are_split_as_kubectl_splits_them() {
         read(text),
         [json!({"a": 1}), json!({"b": true}), json!({"c": "x\ny\n"})]
     );
-    let found = documents("# c\n\n---\n\na: 1\n---\nb: 2\n", Path::new(FILE)).unwrap();
+    let found = documents(
+        Text::Written("# c\n\n---\n\na: 1\n---\nb: 2\n"),
+        Path::new(FILE),
+    )
+    .unwrap();
     assert_eq!(found.iter().map(|d| d.line).collect::<Vec<_>>(), [5, 7]);
     assert_eq!(read(""), Vec::<Value>::new());
     assert_eq!(
@@ -40,7 +44,7 @@ fn documents_are_split_as_kubectl_splits_them() {
 #[test]
 fn a_list_gives_its_items_with_their_lines() {
     let text = "kind: List\napiVersion: v1\nitems:\n- kind: A\n- kind: B\n  spec: {}\n";
-    let found = documents(text, Path::new(FILE)).unwrap();
+    let found = documents(Text::Written(text), Path::new(FILE)).unwrap();
     let lines: Vec<_> = found
         .iter()
         .map(|d| (d.line, d.value["kind"].clone()))
@@ -129,12 +133,12 @@ fn hostile_input_is_refused_cheaply() {
         writeln!(chain, "k{i}: &a{i} [[[[*a{}]]]]", i - 1).unwrap();
     }
     assert!(refused(&chain).message().contains("levels deep"));
-    assert!(documents(&"[".repeat(200_000), Path::new(FILE)).is_err());
-    assert!(documents(&"a:\n ".repeat(5_000), Path::new(FILE)).is_err());
+    assert!(documents(Text::Written(&"[".repeat(200_000)), Path::new(FILE)).is_err());
+    assert!(documents(Text::Written(&"a:\n ".repeat(5_000)), Path::new(FILE)).is_err());
     let steps: String = (0..5000)
         .map(|i| format!("{}a:\n", " ".repeat(i)))
         .collect();
-    assert!(documents(&steps, Path::new(FILE)).is_err());
+    assert!(documents(Text::Written(&steps), Path::new(FILE)).is_err());
 }
 
 #[derive(Debug, Deserialize)]
@@ -356,7 +360,7 @@ proptest! {
     #[test]
     fn the_reader_never_panics(text in any::<String>(), yaml in "[-a:{}\\[\\] \\n&*!|>'\"#,?%<~0]{0,60}") {
         for text in [&text, &yaml] {
-            let _ = documents(text, Path::new(FILE));
+            let _ = documents(Text::Written(text), Path::new(FILE));
             let _ = from_str::<Typed>(text, Path::new(FILE));
         }
     }

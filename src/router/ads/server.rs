@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_server::AccessLogServiceServer;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
 };
@@ -24,6 +25,7 @@ use super::acked::Acked;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::router::envoy::Snapshot;
+use crate::router::requests::Log;
 
 /// Clusters whose endpoints Envoy has not accepted after so long hold up the rest of an update no longer. As long as Envoy
 /// itself waits for them (`initial_fetch_timeout`).
@@ -39,6 +41,8 @@ pub struct Ads {
     acked_tx: watch::Sender<Acked>,
     /// The number of the newest stream.
     stream_tx: watch::Sender<u64>,
+    /// Takes the log of requests.
+    log: Option<Log>,
 }
 
 impl Ads {
@@ -48,6 +52,15 @@ impl Ads {
             snapshot_rx,
             acked_tx: watch::Sender::default(),
             stream_tx: watch::Sender::new(0),
+            log: None,
+        }
+    }
+
+    /// With this beside it on the same socket.
+    pub fn with_log(self, log: Log) -> Self {
+        Self {
+            log: Some(log),
+            ..self
         }
     }
 
@@ -74,10 +87,12 @@ pub async fn serve(ads: Ads, socket: &Path, shutdown: impl Future<Output = ()>) 
         let accepted = listener.accept().await.map(|(stream, _)| stream);
         Some((accepted, listener))
     });
+    let log = ads.log.clone().map(AccessLogServiceServer::new);
     let service =
         AggregatedDiscoveryServiceServer::new(ads).max_decoding_message_size(LARGEST_REQUEST);
     Server::builder()
         .add_service(service)
+        .add_optional_service(log)
         .serve_with_incoming_shutdown(incoming, shutdown)
         .await
         .map_err(|cause| Error::failed("the discovery service ended").caused_by(&cause))

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::names;
 use super::snapshot::Families;
 
 /// The port on which Envoy itself says that it is ready: a dead link or API server makes no pod unready.
@@ -12,8 +13,13 @@ pub const READY_PORT: u16 = 15021;
 /// The path of the readiness probe.
 pub const READY_PATH: &str = "/ready";
 
-/// Statistics of clusters that are read: all others would cost memory for each environment.
-const CLUSTER_STATS: &str = r"^cluster\.(base|env)\|[^.]*\.(upstream_rq_(total|completed|active|time|retry|[1-5]xx)|upstream_cx_(active|total|connect_fail)|membership_total)$";
+/// The extension by which listeners inside of Envoy work.
+pub(super) const INTERNAL_LISTENER: &str = "envoy.bootstrap.internal_listener";
+
+/// Statistics of clusters that are read: all others would cost memory for each environment. What is made of them is in
+/// `router/run/traffic`. The statuses of gRPC are those of a server that failed.
+const CLUSTER_STATS: &str =
+    r"^cluster\.(base|env)\|[^.]*\.(upstream_rq_(completed|5xx|time)|grpc\.(2|4|12|13|14|15))$";
 /// Statistics of the listeners and of Envoy as a whole.
 const OTHER_STATS: [&str; 6] = [
     "server.",
@@ -54,7 +60,7 @@ pub fn bootstrap(of: &Bootstrap<'_>) -> Value {
                 "transport_api_version": "V3",
                 "set_node_on_first_message_only": true,
                 "grpc_services": [{"envoy_grpc": {
-                    "cluster_name": "ads",
+                    "cluster_name": names::LINK,
                     // A link that was ended is back in less than a second.
                     "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}},
                 }}],
@@ -63,6 +69,10 @@ pub fn bootstrap(of: &Bootstrap<'_>) -> Value {
             "lds_config": by_ads,
         },
         "static_resources": {"listeners": [ready(of.families)], "clusters": [ads(of.ads)]},
+        "bootstrap_extensions": [{
+            "name": INTERNAL_LISTENER,
+            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"},
+        }],
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": stats()}}},
         "deferred_stat_options": {"enable_deferred_creation_stats": true},
         "layered_runtime": {"layers": [{"name": "ours", "static_layer": runtime()}]},
@@ -71,7 +81,7 @@ pub fn bootstrap(of: &Bootstrap<'_>) -> Value {
 
 fn ads(socket: &Path) -> Value {
     json!({
-        "name": "ads",
+        "name": names::LINK,
         "type": "STATIC",
         "connect_timeout": "1s",
         "typed_extension_protocol_options": {
@@ -81,7 +91,7 @@ fn ads(socket: &Path) -> Value {
             },
         },
         "load_assignment": {
-            "cluster_name": "ads",
+            "cluster_name": names::LINK,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": socket}}}}]}],
         },
     })
@@ -91,6 +101,8 @@ fn ads(socket: &Path) -> Value {
 fn ready(families: Families) -> Value {
     json!({
         "name": "ready",
+        // With a dot, unlike those of listeners that clients use: who probes is none.
+        "stat_prefix": "probes.ready",
         "address": {"socket_address": {
             "address": families.any(), "ipv4_compat": families.ipv4_compat(), "port_value": READY_PORT,
         }},

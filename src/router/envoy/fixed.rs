@@ -9,17 +9,19 @@ use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
 use envoy_types::pb::envoy::config::core::v3::address::Address as Kind;
 use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
-use envoy_types::pb::envoy::config::core::v3::{Address, Pipe};
+use envoy_types::pb::envoy::config::core::v3::{Address, Pipe, TypedExtensionConfig};
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::listener::v3::{Filter, Listener, filter};
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
+use envoy_types::pb::envoy::extensions::bootstrap::internal_listener::v3::InternalListener;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
 use prost::{DecodeError, Message, Name};
 
-use super::names;
+use super::bootstrap::INTERNAL_LISTENER;
 use super::snapshot::{Resource, Snapshot};
 use super::wrap::any;
+use super::{clusters, names};
 
 /// What differs from a router's Envoy, where several run on one machine.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +32,8 @@ pub struct Place<'a> {
     pub edge: u16,
     /// The Unix socket of the admin interface.
     pub admin: &'a Path,
+    /// The Unix socket of the link, where the log of requests goes; there need be none.
+    pub link: &'a Path,
 }
 
 /// The bootstrap, encoded: a file of it must end with `.pb`.
@@ -45,7 +49,8 @@ pub fn fixed(snapshot: &Snapshot, place: &Place<'_>) -> Result<Vec<u8>, DecodeEr
     let clusters = snapshot
         .clusters
         .iter()
-        .map(|(name, resource)| cluster(name, resource, snapshot));
+        .map(|(name, resource)| cluster(name, resource, snapshot))
+        .chain([Ok(clusters::link(place.link))]);
     let bootstrap = Bootstrap {
         static_resources: Some(StaticResources {
             listeners: listeners.collect::<Result<_, _>>()?,
@@ -61,6 +66,10 @@ pub fn fixed(snapshot: &Snapshot, place: &Place<'_>) -> Result<Vec<u8>, DecodeEr
             }),
             ..Admin::default()
         }),
+        bootstrap_extensions: vec![TypedExtensionConfig {
+            name: INTERNAL_LISTENER.to_owned(),
+            typed_config: Some(any(&InternalListener::default())),
+        }],
         ..Bootstrap::default()
     };
     Ok(bootstrap.encode_to_vec())
@@ -111,6 +120,9 @@ fn cluster(name: &str, resource: &Resource, snapshot: &Snapshot) -> Result<Clust
     let endpoints: Option<ClusterLoadAssignment> =
         endpoints.map(|resource| decoded(resource)).transpose()?;
     let mut cluster: Cluster = decoded(resource)?;
+    if cluster.eds_cluster_config.is_none() {
+        return Ok(cluster);
+    }
     cluster.cluster_discovery_type = Some(ClusterDiscoveryType::Type(DiscoveryType::Static as i32));
     cluster.eds_cluster_config = None;
     cluster.load_assignment = endpoints;

@@ -15,6 +15,8 @@ use envoy_types::pb::envoy::config::core::v3::{
 };
 use envoy_types::pb::envoy::config::common::mutation_rules::v3::HeaderMutation;
 use envoy_types::pb::envoy::config::common::mutation_rules::v3::header_mutation::Action;
+use envoy_types::pb::envoy::extensions::filters::http::grpc_stats::v3::FilterConfig as GrpcStats;
+use envoy_types::pb::envoy::extensions::filters::http::grpc_stats::v3::filter_config::PerMethodStatSpecifier;
 use envoy_types::pb::envoy::extensions::filters::http::lua::v3::Lua;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
@@ -28,7 +30,9 @@ use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_muta
 use envoy_types::pb::envoy::extensions::http::header_formatters::preserve_case::v3::PreserveCaseFormatterConfig;
 use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
+use envoy_types::pb::google::protobuf::BoolValue;
 
+use super::log;
 use super::wrap::{OFF, any, by_ads, flag, number, text};
 
 /// The longest request and response headers in KiB: those of Go's server. Others take less.
@@ -48,32 +52,56 @@ const UPGRADES: [&str; 3] = ["websocket", "spdy/3.1", "tcp"];
 /// Where a client's own `x-forwarded-proto` waits while Envoy, which cannot do without, has one of its own.
 pub(super) const FORWARDED_PROTO: &str = "x-dev-forwarded-proto";
 
-/// A connection manager that is not noticed. `script` is run on every request.
+/// The name of a connection manager among Envoy's filters of connections.
+pub(super) const MANAGER: &str = "envoy.filters.network.http_connection_manager";
+
+/// A connection manager that is not noticed, with routes by ADS. `script` is run on every request.
 pub(super) fn connection_manager(name: &str, host: &str, script: &str) -> HttpConnectionManager {
-    #[allow(deprecated, reason = "messages are filled up with their defaults")]
+    let script = Lua {
+        default_source_code: text(script),
+        ..Lua::default()
+    };
+    let first = filter("envoy.filters.http.lua", any(&script));
     HttpConnectionManager {
-        stat_prefix: name.to_owned(),
-        codec_type: CodecType::Auto as i32,
         route_specifier: Some(RouteSpecifier::Rds(Rds {
             config_source: by_ads(),
             route_config_name: name.to_owned(),
         })),
-        http_filters: vec![
-            filter(
-                "envoy.filters.http.lua",
-                any(&Lua {
-                    default_source_code: text(script),
-                    ..Lua::default()
-                }),
-            ),
-            filter(
-                "envoy.filters.http.router",
-                any(&Router {
-                    suppress_envoy_headers: true,
-                    ..Router::default()
-                }),
-            ),
-        ],
+        http_filters: std::iter::once(first).chain(last_filters()).collect(),
+        access_log: vec![log::of_environments()],
+        ..plain(name, host)
+    }
+}
+
+/// The filters that every request ends with.
+pub(super) fn last_filters() -> Vec<HttpFilter> {
+    vec![
+        // Counts calls that failed, which gRPC says after a response of 200.
+        filter(
+            "envoy.filters.http.grpc_stats",
+            any(&GrpcStats {
+                per_method_stat_specifier: Some(PerMethodStatSpecifier::StatsForAllMethods(
+                    BoolValue { value: false },
+                )),
+                ..GrpcStats::default()
+            }),
+        ),
+        filter(
+            "envoy.filters.http.router",
+            any(&Router {
+                suppress_envoy_headers: true,
+                ..Router::default()
+            }),
+        ),
+    ]
+}
+
+/// A connection manager that is not noticed, without routes and filters. `host`: what requests without one are for.
+pub(super) fn plain(name: &str, host: &str) -> HttpConnectionManager {
+    #[allow(deprecated, reason = "messages are filled up with their defaults")]
+    HttpConnectionManager {
+        stat_prefix: name.to_owned(),
+        codec_type: CodecType::Auto as i32,
         common_http_protocol_options: Some(HttpProtocolOptions {
             idle_timeout: OFF,
             max_headers_count: number(HEADERS),
@@ -159,16 +187,21 @@ pub(super) fn upstream() -> HttpProtocolOptions {
 /// Envoy sets `x-forwarded-proto` where it is missing. What the client sent is kept aside before, and the routes put it
 /// back in place of Envoy's.
 fn set_aside_forwarded_proto() -> TypedExtensionConfig {
+    early(
+        "set_aside_forwarded_proto",
+        set(FORWARDED_PROTO, "%REQ(x-forwarded-proto)%"),
+    )
+}
+
+/// Sets a header before Envoy looks at a request.
+pub(super) fn early(name: &str, header: HeaderValueOption) -> TypedExtensionConfig {
     let mutation = Early {
         mutations: vec![HeaderMutation {
-            action: Some(Action::Append(set(
-                FORWARDED_PROTO,
-                "%REQ(x-forwarded-proto)%",
-            ))),
+            action: Some(Action::Append(header)),
         }],
     };
     TypedExtensionConfig {
-        name: "set_aside_forwarded_proto".to_owned(),
+        name: name.to_owned(),
         typed_config: Some(any(&mutation)),
     }
 }

@@ -6,16 +6,17 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProx
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
 use envoy_types::pb::google::protobuf::Any;
 
-use super::http::connection_manager;
+use super::http::{MANAGER, connection_manager};
 use super::snapshot::Families;
 use super::wrap::{OFF, any, listening, number};
 use super::{edge, names};
 use crate::router::model::{Edge, Protocol};
 
 /// Runs on every request inside.
-const NORMALISE: &str = include_str!("../normalise.lua");
-
-const HTTP: &str = "envoy.filters.network.http_connection_manager";
+const NORMALISE: &str = concat!(
+    include_str!("../members.lua"),
+    include_str!("../normalise.lua")
+);
 
 /// Another pod is tried when the first takes no connection.
 const CONNECTS: u32 = 2;
@@ -33,7 +34,7 @@ pub(super) fn of_service(
 ) -> Listener {
     let name = names::service(service, port);
     let (filter, config) = match protocol {
-        Protocol::Http => (HTTP, any(&connection_manager(&name, service, NORMALISE))),
+        Protocol::Http => (MANAGER, any(&connection_manager(&name, service, NORMALISE))),
         Protocol::Tcp => (
             "envoy.filters.network.tcp_proxy",
             any(&TcpProxy {
@@ -54,18 +55,25 @@ pub(super) fn of_edge(to: &Edge, families: Families) -> Listener {
     listener(
         names::EDGE.to_owned(),
         (families, EDGE_PORT),
-        HTTP,
+        MANAGER,
         any(&manager),
     )
 }
 
 fn listener(name: String, on: (Families, u16), filter: &str, config: Any) -> Listener {
+    Listener {
+        address: listening(on.0, on.1),
+        traffic_direction: TrafficDirection::Inbound as i32,
+        ..of_filter(name, filter, config)
+    }
+}
+
+/// A listener of one filter, without an address.
+pub(super) fn of_filter(name: String, filter: &str, config: Any) -> Listener {
     #[allow(deprecated, reason = "messages are filled up with their defaults")]
     Listener {
         stat_prefix: name.clone(),
         name,
-        address: listening(on.0, on.1),
-        traffic_direction: TrafficDirection::Inbound as i32,
         filter_chains: vec![FilterChain {
             filters: vec![Filter {
                 name: filter.to_owned(),

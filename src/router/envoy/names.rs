@@ -8,6 +8,15 @@ pub fn service(service: &str, port: u16) -> String {
     format!("svc|{service}|{port}")
 }
 
+/// The cluster of the link, by which everything else comes and the log of requests goes.
+pub const LINK: &str = "ads";
+
+/// The listener inside of Envoy that reports requests to a collector, and the cluster that leads to it.
+pub const TRACED: &str = "traced";
+
+/// The cluster of the collector.
+pub const COLLECTOR: &str = "collector";
+
 /// The cluster of the base's pods.
 pub fn base(service: &str, port: u16) -> String {
     format!("base|{service}|{port}")

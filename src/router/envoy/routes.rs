@@ -18,9 +18,9 @@ use envoy_types::pb::envoy::extensions::retry::host::previous_hosts::v3::Previou
 
 use super::http::{FORWARDED_PROTO, set};
 use super::matcher::{self, Choice};
-use super::names;
 use super::snapshot::Resource;
 use super::wrap::{OFF, any, number, text};
+use super::{names, tracing};
 use crate::manifest::labels::BASE_VERSION;
 use crate::router::model::{Env, Override};
 
@@ -35,51 +35,86 @@ const OTHER_PODS: i64 = 5;
 
 const UNAVAILABLE: u32 = 503;
 
-/// The routes of a port of a Service inside.
-pub(super) fn of_service(
-    service: &str,
-    port: u16,
-    overrides: &BTreeMap<Env, Override>,
-) -> Resource {
-    let base = to_cluster(names::base(service, port));
-    let choice = Choice {
-        environments: environments(service, port, overrides),
-        other: answered_by(base.clone(), service, BASE_VERSION),
-        none: base,
-    };
-    resource(&names::service(service, port), &choice)
+/// How requests with an environment are led to the versions of a port of a Service.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leads<'a> {
+    pub(super) service: &'a str,
+    pub(super) port: u16,
+    /// Whether they are reported to a collector on their way.
+    pub(super) traced: bool,
 }
 
-/// The routes of the environments that override a port of a Service.
-pub(super) fn environments<'a>(
-    service: &str,
-    port: u16,
-    overrides: &'a BTreeMap<Env, Override>,
-) -> BTreeMap<&'a Env, Route> {
-    let route = |(env, version): (&'a Env, &'a Override)| {
-        let (route, version) = if !version.endpoints.is_empty() {
-            let cluster = names::environment(env, service, port);
-            (to_cluster(cluster), env.as_str())
-        } else if version.fallback {
-            (to_cluster(names::base(service, port)), BASE_VERSION)
-        } else {
-            (refused(nothing_ready(env, service, version)), env.as_str())
+impl Leads<'_> {
+    /// To the base.
+    pub(super) fn to_base(self) -> Route {
+        self.to(names::base(self.service, self.port), BASE_VERSION)
+    }
+
+    fn to(self, cluster: String, version: &str) -> Route {
+        let answer = self.answer(version);
+        let route = match self.traced {
+            true => tracing::through(&cluster, &answer),
+            false => to_cluster(cluster),
         };
-        (env, answered_by(route, service, version))
+        answered(route, answer)
+    }
+
+    /// Answers 503 in the name of a version.
+    pub(super) fn refused(self, why: String, version: &str) -> Route {
+        answered(refused(why), self.answer(version))
+    }
+
+    fn answer(self, version: &str) -> String {
+        format!("{}={version}", self.service)
+    }
+
+    /// The routes of the environments that have versions of their own.
+    pub(super) fn environments(self, overrides: &BTreeMap<Env, Override>) -> BTreeMap<&Env, Route> {
+        let route = |(env, version): (&'_ Env, &'_ Override)| {
+            if !version.endpoints.is_empty() {
+                self.to(names::environment(env, self.service, self.port), env)
+            } else if version.fallback {
+                self.to_base()
+            } else {
+                self.refused(nothing_ready(env, self.service, version), env)
+            }
+        };
+        overrides
+            .iter()
+            .map(|(env, version)| (env, route((env, version))))
+            .collect()
+    }
+}
+
+/// The routes of a port of a Service inside.
+pub(super) fn of_service(leads: Leads<'_>, overrides: &BTreeMap<Env, Override>) -> Resource {
+    let choice = Choice {
+        environments: leads.environments(overrides),
+        other: leads.to_base(),
+        none: to_cluster(names::base(leads.service, leads.port)),
     };
-    overrides.iter().map(route).collect()
+    resource(&names::service(leads.service, leads.port), &choice)
 }
 
 /// A configuration with this choice.
 pub(super) fn resource(name: &str, choice: &Choice<'_>) -> Resource {
-    let configuration = RouteConfiguration {
+    matcher::resource(&configuration(name), &host(name), choice)
+}
+
+/// A configuration without routes.
+pub(super) fn configuration(name: &str) -> RouteConfiguration {
+    RouteConfiguration {
         name: name.to_owned(),
         // Evaluated after the virtual host's.
         request_headers_to_remove: vec![FORWARDED_PROTO.to_owned()],
         ..RouteConfiguration::default()
-    };
+    }
+}
+
+/// The one virtual host, without routes.
+pub(super) fn host(name: &str) -> VirtualHost {
     #[allow(deprecated, reason = "messages are filled up with their defaults")]
-    let host = VirtualHost {
+    VirtualHost {
         name: name.to_owned(),
         domains: vec!["*".to_owned()],
         request_headers_to_remove: vec!["x-forwarded-proto".to_owned()],
@@ -100,15 +135,19 @@ pub(super) fn resource(name: &str, choice: &Choice<'_>) -> Resource {
             ..RetryPolicy::default()
         }),
         ..VirtualHost::default()
-    };
-    matcher::resource(&configuration, &host, choice)
+    }
 }
 
 /// All paths, to a cluster, without a time limit.
 pub(super) fn to_cluster(name: String) -> Route {
+    to(ClusterSpecifier::Cluster(name))
+}
+
+/// All paths, without a time limit.
+pub(super) fn to(cluster: ClusterSpecifier) -> Route {
     #[allow(deprecated, reason = "messages are filled up with their defaults")]
     let action = RouteAction {
-        cluster_specifier: Some(ClusterSpecifier::Cluster(name)),
+        cluster_specifier: Some(cluster),
         timeout: OFF,
         ..RouteAction::default()
     };
@@ -130,11 +169,12 @@ pub(super) fn refused(why: String) -> Route {
     }))
 }
 
-/// With the header that says which version answered.
-pub(super) fn answered_by(mut route: Route, service: &str, version: &str) -> Route {
+/// With the header that says which version answered, and that as the route's name for the log of requests.
+fn answered(mut route: Route, answer: String) -> Route {
     route
         .response_headers_to_add
-        .push(set(ROUTE_HEADER, &format!("{service}={version}")));
+        .push(set(ROUTE_HEADER, &answer));
+    route.name = answer;
     route
 }
 

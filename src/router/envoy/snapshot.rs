@@ -8,6 +8,8 @@ use envoy_types::pb::google::protobuf::Any;
 use prost::{Message, Name};
 use sha2::{Digest, Sha256};
 
+use crate::router::collector::Collector;
+
 /// One resource as it is sent. Messages with a map of more than one entry are encoded by [`Resource::encoded`]: prost's
 /// order of entries differs from run to run, and with it would the version.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,8 +49,8 @@ pub type Resources = BTreeMap<String, Arc<Resource>>;
 /// Resources by name, of each type that the routers use.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
-    /// What its listeners listen on.
-    pub families: Families,
+    /// What it is made with.
+    pub options: Options,
     /// `envoy.config.cluster.v3.Cluster`
     pub clusters: Resources,
     /// `envoy.config.endpoint.v3.ClusterLoadAssignment`, by cluster name
@@ -57,6 +59,15 @@ pub struct Snapshot {
     pub listeners: Resources,
     /// `envoy.config.route.v3.RouteConfiguration`
     pub routes: Resources,
+}
+
+/// What all resources of a pod have in common, for as long as it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// What its listeners listen on.
+    pub families: Families,
+    /// Where requests with an environment are reported to.
+    pub collector: Option<Collector>,
 }
 
 /// The address families that listeners listen on: the same for everything in a pod, as its kernel has them.

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::snapshot::{Families, Resource, Resources, Snapshot};
-use super::{clusters, edge, listeners, names, routes};
+use super::routes::Leads;
+use super::snapshot::{Options, Resource, Resources, Snapshot};
+use super::{clusters, edge, listeners, names, routes, tracing};
 use crate::router::model::{Env, Override, Protocol, Table};
 
 /// The versions of a port of a Service, for those inside and for the entry from outside.
@@ -19,19 +20,22 @@ struct Part<'a> {
 
 type Key<'a> = (&'a str, u16);
 
-/// The resources of a table, with listeners on these address families.
-pub fn snapshot_on(families: Families, table: &Table) -> Snapshot {
+/// The resources of a table, made with these options.
+pub fn snapshot_with(options: &Options, table: &Table) -> Snapshot {
     let mut snapshot = Snapshot {
-        families,
+        options: options.clone(),
         ..Snapshot::default()
     };
+    if let Some(collector) = &options.collector {
+        tracing::add(&mut snapshot, &table.base, collector);
+    }
     update(&mut snapshot, &Table::default(), table);
     snapshot
 }
 
-/// The resources of a table, with listeners on IPv4.
+/// The resources of a table, with listeners on IPv4 and nothing else that is optional.
 pub fn snapshot(table: &Table) -> Snapshot {
-    snapshot_on(Families::Ipv4, table)
+    snapshot_with(&Options::default(), table)
 }
 
 /// Makes the snapshot of the table `from` that of the table `to`. Only what differs is made anew. An empty snapshot is that
@@ -81,7 +85,12 @@ fn parts(table: &Table) -> BTreeMap<Key<'_>, Part<'_>> {
 fn change(snapshot: &mut Snapshot, key: Key<'_>, old: Option<&Part<'_>>, new: Option<&Part<'_>>) {
     let (service, port) = key;
     let name = names::service(service, port);
-    let families = snapshot.families;
+    let families = snapshot.options.families;
+    let leads = Leads {
+        service,
+        port,
+        traced: snapshot.options.collector.is_some(),
+    };
 
     let listener = |part: &Part<'_>| part.listener;
     replace(
@@ -100,7 +109,7 @@ fn change(snapshot: &mut Snapshot, key: Key<'_>, old: Option<&Part<'_>>, new: Op
         &name,
         old.and_then(Routes::of),
         new.and_then(Routes::of),
-        |routes| routes::of_service(service, port, routes.0),
+        |routes| routes::of_service(leads, routes.0),
     );
 
     let base = names::base(service, port);
@@ -146,7 +155,8 @@ fn change_edge(snapshot: &mut Snapshot, from: &Table, to: &Table) {
         let entry = table.edge.as_ref()?;
         Some((entry.edge.clone(), entry.base.is_empty()))
     };
-    let families = snapshot.families;
+    let families = snapshot.options.families;
+    let traced = snapshot.options.collector.is_some();
     replace(
         &mut snapshot.listeners,
         names::EDGE,
@@ -161,7 +171,7 @@ fn change_edge(snapshot: &mut Snapshot, from: &Table, to: &Table) {
             == to.edge.as_ref().map(|entry| Routes(&entry.overrides));
     match &to.edge {
         Some(entry) if !same_routes => {
-            let routes = edge::routes(entry, to);
+            let routes = edge::routes(entry, to, traced);
             snapshot
                 .routes
                 .insert(names::EDGE.to_owned(), Arc::new(routes));

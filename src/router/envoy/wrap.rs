@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use envoy_types::pb::envoy::config::core::v3::address::Address as Kind;
 use envoy_types::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
 use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
+use envoy_types::pb::envoy::config::core::v3::grpc_service::{EnvoyGrpc, TargetSpecifier};
 use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
 use envoy_types::pb::envoy::config::core::v3::{
-    Address, AggregatedConfigSource, ApiVersion, ConfigSource, DataSource, SocketAddress,
+    Address, AggregatedConfigSource, ApiVersion, ConfigSource, DataSource, GrpcService,
+    SocketAddress,
 };
 use envoy_types::pb::google::protobuf::{Any, BoolValue, Duration, UInt32Value};
 use prost::{Message, Name};
@@ -47,12 +49,28 @@ pub(super) fn text(text: impl Into<String>) -> Option<DataSource> {
 }
 
 pub(super) fn address(of: SocketAddr) -> Option<Address> {
+    host(&of.ip().to_string(), of.port())
+}
+
+/// A port of a host, by its name or address.
+pub(super) fn host(name: &str, port: u16) -> Option<Address> {
     Some(Address {
         address: Some(Kind::SocketAddress(SocketAddress {
-            address: of.ip().to_string(),
-            port_specifier: Some(PortSpecifier::PortValue(of.port().into())),
+            address: name.to_owned(),
+            port_specifier: Some(PortSpecifier::PortValue(port.into())),
             ..SocketAddress::default()
         })),
+    })
+}
+
+/// gRPC by Envoy's own client, to a cluster.
+pub(super) fn grpc(cluster: &str) -> Option<GrpcService> {
+    Some(GrpcService {
+        target_specifier: Some(TargetSpecifier::EnvoyGrpc(EnvoyGrpc {
+            cluster_name: cluster.to_owned(),
+            ..EnvoyGrpc::default()
+        })),
+        ..GrpcService::default()
     })
 }
 

@@ -9,6 +9,7 @@ use crate::control::{CONTROL, ROUTER};
 use crate::error::Result;
 use crate::manifest::labels::{self, Stamp};
 use crate::manifest::{Context, Manifest, builtin};
+use crate::router::collector::Collector;
 
 /// The name of the Service by which requests from outside reach the routers, where they do.
 pub const EDGE: &str = "dev-router-edge";
@@ -74,6 +75,16 @@ pub fn manifests(
             ("labels".to_owned(), json!(pod_labels)),
             ("secrets".to_owned(), json!(options.secrets)),
             (
+                "collector".to_owned(),
+                json!(
+                    options
+                        .collector
+                        .iter()
+                        .flat_map(Collector::args)
+                        .collect::<Vec<_>>()
+                ),
+            ),
+            (
                 "edge".to_owned(),
                 json!(edge.map(|edge| json!(edge.edge).to_string())),
             ),
@@ -122,6 +133,7 @@ pub fn router_labels(services: &[Value], running: Option<&Value>) -> BTreeMap<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::router::collector::Spans;
     use crate::router::install::{EdgeOptions, Exposure};
     use crate::router::model::Edge;
 
@@ -232,6 +244,7 @@ mod tests {
                 },
                 exposure: Exposure::NodePort,
             }),
+            collector: Some(Collector::parse(Spans::Otlp, "collector.tracing").unwrap()),
             secrets: ["database".to_owned()].into(),
         };
         let objects = rendered(&options);
@@ -242,6 +255,12 @@ mod tests {
             60
         );
         assert_eq!(Options::of_deployment(deployment), Some(options));
+        let command = &deployment["spec"]["template"]["spec"]["containers"][0]["command"];
+        let command = command.as_array().unwrap();
+        assert_eq!(
+            command[command.len() - 2..],
+            ["--otlp", "collector.tracing:4317"]
+        );
         let edge = find(&objects, "Service", EDGE);
         assert_eq!(edge["spec"]["type"], "NodePort");
         assert_eq!(edge["spec"]["ports"].as_array().map(Vec::len), Some(1));

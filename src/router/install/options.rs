@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::router::collector::Collector;
 use crate::router::model::Edge;
 
 /// Annotation of the Deployment of the routers: its [`Options`] as JSON.
@@ -23,6 +24,9 @@ pub struct Options {
     /// The entry for requests from outside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edge: Option<EdgeOptions>,
+    /// Where requests with an environment are reported to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collector: Option<Collector>,
     /// The base's Secrets that may be copied into environments.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub secrets: BTreeSet<String>,
@@ -70,6 +74,7 @@ impl Default for Options {
             replicas: 2,
             grace: 900,
             edge: None,
+            collector: None,
             secrets: BTreeSet::new(),
         }
     }
@@ -91,6 +96,7 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::router::collector::Spans;
     use serde_json::json;
 
     #[test]
@@ -105,6 +111,7 @@ mod tests {
                 },
                 exposure: Exposure::NodePort,
             }),
+            collector: Some(Collector::parse(Spans::Zipkin, "zipkin").unwrap()),
             ..Options::default()
         };
         let text = serde_json::to_string(&options).unwrap();

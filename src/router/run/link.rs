@@ -1,5 +1,6 @@
 //! The link between the cluster and one Envoy: watches → table → snapshot → discovery service.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +10,24 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::admin::Admin;
 use super::files::Files;
+use super::measure::Measure;
 use super::peers::peers;
 use super::saved;
 use super::serve::{Status, listen, serve};
 use super::state::Known;
+use super::switched::switched;
 use crate::cluster::Cluster;
 use crate::cluster::mirror::{Mirror, Mirrors, Select};
 use crate::error::{Error, Result};
 use crate::manifest::labels;
 use crate::router::ads::{self, Ads};
-use crate::router::envoy::{Snapshot, snapshot, update};
+use crate::router::collector::Collector;
+use crate::router::envoy::{Options, Snapshot, snapshot_with, update};
+use crate::router::families;
 use crate::router::model::{Problem, Table};
+use crate::router::requests::{Log, Store};
 use crate::router::table::{Objects, table};
 
 /// The pause before something that belongs to this pod alone is tried again.
@@ -37,6 +44,8 @@ pub struct LinkOptions {
     pub state_dir: PathBuf,
     /// The port of the status server.
     pub status_port: u16,
+    /// Where requests with an environment are reported to.
+    pub collector: Option<Collector>,
 }
 
 /// Runs until it cannot go on. `connect` is tried until it succeeds; `say` gets what people should know.
@@ -55,16 +64,29 @@ where
     let files = Files::new(&options.state_dir);
     let (snapshot_tx, snapshot_rx) = watch::channel(None);
     let (known_tx, known_rx) = watch::channel(Known::default());
-    let ads = Ads::new(snapshot_rx);
+    let requests = Arc::new(Store::default());
+    let ads = Ads::new(snapshot_rx).with_log(Log {
+        pod: options.pod.clone(),
+        store: Arc::clone(&requests),
+    });
+    let measure = Arc::new(Measure::new(Admin::new(&files.admin())));
     let status = Status {
         pod: options.pod.clone(),
         known_rx,
         acked_rx: ads.acked(),
+        requests: Arc::clone(&requests),
+        measure: Arc::clone(&measure),
     };
     let mut served = Served {
         files: files.clone(),
+        options: Options {
+            // The same as the first process found: it is the same kernel.
+            families: families::here(),
+            collector: options.collector.clone(),
+        },
         snapshot_tx,
         known_tx,
+        requests,
         table: Arc::default(),
         snapshot: Arc::default(),
         problems: Vec::new(),
@@ -109,6 +131,7 @@ where
         }
         () = feeding => Err(Error::failed("the watches ended")),
         () = telling => Err(Error::failed("the status server ended")),
+        () = measure.run() => Err(Error::failed("the statistics are read no more")),
     }
 }
 
@@ -188,7 +211,8 @@ async fn feed(base: &str, cluster: &Cluster, served: &mut Served, say: &(impl Fn
             }
         }
         let peers = peers(&sets.slices.objects());
-        served.tell(synced, troubles, peers);
+        let switched = switched(&sets.services.objects(), &sets.slices.objects(), &peers);
+        served.tell(synced, troubles, peers, switched);
         mirrors.changed().await;
     }
 }
@@ -196,8 +220,10 @@ async fn feed(base: &str, cluster: &Cluster, served: &mut Served, say: &(impl Fn
 /// What is served, and where it is kept and told.
 struct Served {
     files: Files,
+    options: Options,
     snapshot_tx: watch::Sender<Option<Arc<Snapshot>>>,
     known_tx: watch::Sender<Known>,
+    requests: Arc<Store>,
     table: Arc<Table>,
     snapshot: Arc<Snapshot>,
     problems: Vec<Problem>,
@@ -215,10 +241,11 @@ impl Served {
     fn publish(&mut self, table: Table) {
         let first = self.snapshot_tx.borrow().is_none();
         if first {
-            self.snapshot = Arc::new(snapshot(&table));
+            self.snapshot = Arc::new(snapshot_with(&self.options, &table));
         } else {
             update(Arc::make_mut(&mut self.snapshot), &self.table, &table);
         }
+        self.requests.admit(&table.environments);
         self.table = Arc::new(table);
         self.snapshot_tx
             .send_replace(Some(Arc::clone(&self.snapshot)));
@@ -228,14 +255,23 @@ impl Served {
         });
     }
 
-    fn tell(&self, synced: bool, mut troubles: Vec<String>, peers: Vec<super::peers::Peer>) {
+    fn tell(
+        &self,
+        synced: bool,
+        mut troubles: Vec<String>,
+        peers: Vec<super::peers::Peer>,
+        switched: BTreeSet<String>,
+    ) {
         troubles.extend(self.problems.iter().map(ToString::to_string));
         self.known_tx.send_if_modified(|known| {
-            let changed =
-                known.synced != synced || known.troubles != troubles || known.peers != peers;
+            let changed = known.synced != synced
+                || known.troubles != troubles
+                || known.peers != peers
+                || known.switched != switched;
             known.synced = synced;
             known.troubles = troubles;
             known.peers = peers;
+            known.switched = switched;
             changed
         });
     }

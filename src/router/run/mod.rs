@@ -13,12 +13,14 @@ mod drain;
 mod files;
 mod http;
 mod link;
+mod measure;
 mod peers;
 mod saved;
 mod serve;
 mod state;
 mod status;
 mod supervise;
+mod switched;
 
 pub use admin::Admin;
 pub use files::Files;

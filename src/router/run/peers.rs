@@ -5,13 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, StatusCode};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::http::send;
-use super::status::PodStatus;
 use crate::cluster::mirror::Objects;
 use crate::error::Error;
 use crate::router::endpoints::SERVICE_NAME;
@@ -62,12 +62,20 @@ fn is_of_routers(slice: &Arc<EndpointSlice>) -> bool {
         == Some(SERVICE)
 }
 
-/// What a peer says, and whether it holds what was asked for. `query` is passed on.
-pub(super) async fn ask(peer: &Peer, query: &str, longest: Duration) -> (PodStatus, bool) {
+/// What a peer says to a question: the status and the body of its answer.
+///
+/// # Errors
+/// One sentence, of which the pod is the subject.
+pub(super) async fn ask<T: DeserializeOwned>(
+    peer: &Peer,
+    path: &str,
+    query: &str,
+    longest: Duration,
+) -> Result<(StatusCode, T), String> {
     let path = if query.is_empty() {
-        "/v1/pod".to_owned()
+        path.to_owned()
     } else {
-        format!("/v1/pod?{query}")
+        format!("{path}?{query}")
     };
     let asked = async {
         let stream = TcpStream::connect(peer.address)
@@ -75,15 +83,16 @@ pub(super) async fn ask(peer: &Peer, query: &str, longest: Duration) -> (PodStat
             .map_err(|cause| Error::failed("cannot connect").caused_by(&cause))?;
         send(stream, Method::GET, &peer.address.to_string(), &path).await
     };
-    let said = match timeout(longest, asked).await {
-        Ok(Ok((status, body))) => match serde_json::from_slice::<PodStatus>(&body) {
-            Ok(said) => return (said, status.is_success()),
-            Err(cause) => format!("its answer ({status}) is not what was expected: {cause}"),
-        },
-        Ok(Err(error)) => format!("does not answer: {error}: {}", error.causes().join(": ")),
-        Err(_) => format!("does not answer within {} s", longest.as_secs()),
-    };
-    (PodStatus::silent(&peer.pod, said), false)
+    match timeout(longest, asked).await {
+        Ok(Ok((status, body))) => serde_json::from_slice(&body)
+            .map(|said| (status, said))
+            .map_err(|cause| format!("its answer ({status}) is not what was expected: {cause}")),
+        Ok(Err(error)) => Err(format!(
+            "does not answer: {error}: {}",
+            error.causes().join(": ")
+        )),
+        Err(_) => Err(format!("does not answer within {} s", longest.as_secs())),
+    }
 }
 
 #[cfg(test)]

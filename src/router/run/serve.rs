@@ -4,9 +4,16 @@
 //! |---|---|
 //! | `/v1/pod` | this pod |
 //! | `/v1/status` | every router pod: `{"pods": […]}` |
+//! | `/v1/traffic` | figures of services and versions, of all routers together; with `env=` of these environments and the base |
+//! | `/v1/requests` | the requests of the environment `env=`, of all routers: the last `tail=`, or those after `after=` |
+//! | `/v1/pod/traffic`, `/v1/pod/requests` | the same of this pod, for its peers |
 //!
-//! With `service=`, `env=` and `wait=` (seconds) the answer is kept until Envoy serves the service and leads the environment's
-//! requests to something ready; 504 with the state when the time is up.
+//! With `service=`, `env=` and `wait=` (seconds) the first two are kept until Envoy serves the service, and the environment's requests
+//! reach it and are led to something ready; 504 with the state when the time is up. Requests are waited for in the same way.
+
+mod query;
+mod requests;
+mod traffic;
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -24,10 +31,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
+use self::query::Query;
+use super::measure::Measure;
 use super::peers::{Peer, ask};
 use super::state::Known;
-use super::status::{PodStatus, Wanted};
+use super::status::PodStatus;
 use crate::router::ads::Acked;
+use crate::router::requests::Store;
 
 /// Connections at a time; more wait until one ends.
 const CONNECTIONS: usize = 128;
@@ -46,6 +56,8 @@ pub(super) struct Status {
     pub(super) pod: String,
     pub(super) known_rx: watch::Receiver<Known>,
     pub(super) acked_rx: watch::Receiver<Acked>,
+    pub(super) requests: Arc<Store>,
+    pub(super) measure: Arc<Measure>,
 }
 
 /// Listens on all addresses of both families, or of the one that there is.
@@ -95,44 +107,6 @@ async fn connection(stream: TcpStream, status: Status) {
     }
 }
 
-/// What a request asks for.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Query {
-    wanted: Wanted,
-    wait: Duration,
-}
-
-impl Query {
-    /// Reads the query of a URL. Names of Services and environments are DNS labels, so nothing is escaped.
-    fn read(text: &str) -> Result<Self, String> {
-        let mut query = Self::default();
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            match key {
-                "service" => query.wanted.service = Some(value.to_owned()),
-                "env" => query.wanted.env = Some(value.to_owned()),
-                "wait" => {
-                    let seconds: u64 = value
-                        .parse()
-                        .map_err(|_| format!("wait={value}: expected a number of seconds"))?;
-                    query.wait = Duration::from_secs(seconds.min(LONGEST_WAIT));
-                }
-                // A later version may ask for more.
-                _ => {}
-            }
-        }
-        if query.wanted.env.is_some() && query.wanted.service.is_none() {
-            return Err("env= needs service=".to_owned());
-        }
-        Ok(query)
-    }
-
-    /// Whether the answer depends on how things are.
-    fn waits(&self) -> bool {
-        !self.wait.is_zero()
-    }
-}
-
 impl Status {
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         let text = request.uri().query().unwrap_or_default();
@@ -152,8 +126,22 @@ impl Status {
                 let (pods, hold) = self.all(&query, text).await;
                 json(code(&query, hold), &serde_json::json!({ "pods": pods }))
             }
-            _ => failure(StatusCode::NOT_FOUND, "there are /v1/pod and /v1/status"),
+            "/v1/pod/traffic" => json(StatusCode::OK, &self.measure.traffic(&self.pod).await),
+            "/v1/traffic" => json(StatusCode::OK, &self.traffic(&query.envs).await),
+            "/v1/pod/requests" => told(self.own_requests(&query).await),
+            "/v1/requests" => told(self.requests(&query).await),
+            _ => failure(
+                StatusCode::NOT_FOUND,
+                "there are /v1/pod, /v1/status, /v1/traffic and /v1/requests",
+            ),
         }
+    }
+
+    /// All other router pods.
+    fn peers(&self) -> Vec<Peer> {
+        let mut peers = self.known_rx.borrow().peers.clone();
+        peers.retain(|peer| peer.pod != self.pod);
+        peers
     }
 
     fn now(&self) -> PodStatus {
@@ -163,12 +151,13 @@ impl Status {
     /// This pod, as soon as it is as it should be, or when the time is up.
     async fn pod(&self, query: &Query) -> (PodStatus, bool) {
         let (mut known_rx, mut acked_rx) = (self.known_rx.clone(), self.acked_rx.clone());
+        let wanted = query.wanted();
         let holds = async {
             loop {
                 known_rx.mark_unchanged();
                 acked_rx.mark_unchanged();
                 let now = self.now();
-                if now.holds(&query.wanted) {
+                if now.holds(&wanted) {
                     return now;
                 }
                 let ended = tokio::select! {
@@ -185,7 +174,7 @@ impl Status {
             Ok(now) => (now, true),
             Err(_) => {
                 let now = self.now();
-                let holds = now.holds(&query.wanted);
+                let holds = now.holds(&wanted);
                 (now, holds)
             }
         }
@@ -193,9 +182,13 @@ impl Status {
 
     /// Every router pod, by name.
     async fn all(&self, query: &Query, text: &str) -> (Vec<PodStatus>, bool) {
-        let peers: Vec<Peer> = self.known_rx.borrow().peers.clone();
-        let others = peers.iter().filter(|peer| peer.pod != self.pod);
-        let others = others.map(|peer| ask(peer, text, query.wait + PEER));
+        let peers = self.peers();
+        let others = peers.iter().map(async |peer| {
+            match ask(peer, "/v1/pod", text, query.wait + PEER).await {
+                Ok((status, said)) => (said, status.is_success()),
+                Err(why) => (PodStatus::silent(&peer.pod, why), false),
+            }
+        });
         let (own, others) = tokio::join!(self.pod(query), futures::future::join_all(others));
         let mut all = vec![own];
         all.extend(others);
@@ -210,6 +203,14 @@ fn code(query: &Query, holds: bool) -> StatusCode {
         StatusCode::GATEWAY_TIMEOUT
     } else {
         StatusCode::OK
+    }
+}
+
+/// An answer, or why the question cannot be answered.
+fn told(answer: Result<impl Serialize, String>) -> Response<Full<Bytes>> {
+    match answer {
+        Ok(answer) => json(StatusCode::OK, &answer),
+        Err(why) => failure(StatusCode::BAD_REQUEST, &why),
     }
 }
 

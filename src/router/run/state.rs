@@ -1,5 +1,6 @@
 //! What the link knows, for the status server.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::peers::Peer;
@@ -17,4 +18,6 @@ pub(super) struct Known {
     pub(super) troubles: Vec<String>,
     /// The ready router pods, this one among them.
     pub(super) peers: Vec<Peer>,
+    /// Services of the base whose requests reach the routers.
+    pub(super) switched: BTreeSet<String>,
 }

@@ -28,6 +28,8 @@ pub struct PodStatus {
 pub struct AckedService {
     /// By port of the Service.
     pub ports: BTreeMap<u16, AckedPort>,
+    /// Whether requests to the Service reach the routers.
+    pub switched: bool,
 }
 
 /// What Envoy has acknowledged of a port.
@@ -60,7 +62,8 @@ impl PodStatus {
                 }
             }
             if !ports.is_empty() {
-                services.insert(service.clone(), AckedService { ports });
+                let switched = known.switched.contains(service);
+                services.insert(service.clone(), AckedService { ports, switched });
             }
         }
         let mut errors = known.troubles.clone();
@@ -92,7 +95,8 @@ impl PodStatus {
         }
     }
 
-    /// Whether it is as somebody wants it: Envoy serves the service, and leads the environment's requests to something ready.
+    /// Whether it is as somebody wants it: Envoy serves the service; where an environment is named, its requests reach the routers, and
+    /// are led to something ready.
     pub(super) fn holds(&self, wanted: &Wanted) -> bool {
         let Some(service) = &wanted.service else {
             return self.synced;
@@ -102,10 +106,10 @@ impl PodStatus {
         };
         match &wanted.env {
             None => true,
-            Some(env) => acked
-                .ports
-                .values()
-                .any(|port| port.envs.get(env).is_some_and(|ready| *ready > 0)),
+            Some(env) => {
+                let mut ports = acked.ports.values();
+                acked.switched && ports.any(|port| port.envs.get(env).is_some_and(|it| *it > 0))
+            }
         }
     }
 }

@@ -14,8 +14,8 @@ use super::children::Restarts;
 use super::drain::{End, drain};
 use super::files::{self, Files};
 use crate::error::{Error, Result};
-use crate::router::envoy::Families;
 use crate::router::envoy::bootstrap::{Bootstrap, bootstrap};
+use crate::router::families;
 
 /// Pauses between restarts grow up to this. Without the link Envoy goes on, without Envoy nothing does.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -101,7 +101,7 @@ fn write_bootstrap(options: &SuperviseOptions, files: &Files) -> Result<()> {
         base: &options.base,
         ads: &files.ads(),
         admin: &files.admin(),
-        families: Families::Ipv4,
+        families: families::here(),
     });
     let path = files.bootstrap();
     files::write(&path, made.to_string().as_bytes())

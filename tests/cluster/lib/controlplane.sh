@@ -12,24 +12,7 @@ control_up() {
 		--listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 \
 		--initial-cluster default=http://127.0.0.1:2380 \
 		--cert-file "$pki/etcd.crt" --key-file "$pki/etcd.key" --client-cert-auth --trusted-ca-file "$pki/etcd-ca.crt"
-	machine_run control kube-apiserver "$kube_dir/kube-apiserver" \
-		--bind-address "$control_address" --advertise-address "$control_address" --secure-port 6443 \
-		--etcd-servers "https://$control_address:2379" --etcd-cafile "$pki/etcd-ca.crt" \
-		--etcd-certfile "$pki/etcd-client.crt" --etcd-keyfile "$pki/etcd-client.key" \
-		--tls-cert-file "$pki/kube-apiserver.crt" --tls-private-key-file "$pki/kube-apiserver.key" \
-		--client-ca-file "$pki/ca.crt" --authentication-config "$here/manifests/authentication.yaml" \
-		--authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction --allow-privileged \
-		--kubelet-client-certificate "$pki/kubelet-client.crt" --kubelet-client-key "$pki/kubelet-client.key" \
-		--kubelet-certificate-authority "$pki/ca.crt" --kubelet-preferred-address-types InternalIP \
-		--service-cluster-ip-range "$service_cidr" \
-		--service-account-issuer https://kubernetes.default.svc.cluster.local \
-		--service-account-key-file "$pki/service-accounts.pub" --service-account-signing-key-file "$pki/service-accounts.key" \
-		--requestheader-client-ca-file "$pki/front-proxy-ca.crt" --requestheader-allowed-names front-proxy-client \
-		--requestheader-extra-headers-prefix X-Remote-Extra- --requestheader-group-headers X-Remote-Group \
-		--requestheader-username-headers X-Remote-User \
-		--proxy-client-cert-file "$pki/front-proxy-client.crt" --proxy-client-key-file "$pki/front-proxy-client.key" \
-		--audit-policy-file "$here/manifests/audit-policy.yaml" --audit-log-path "$audit_log" --audit-log-maxsize 1024 \
-		--profiling=false --v 1
+	control_apiserver
 	wait_for 60 "$state/log/kube-apiserver.log" "the API server" control_ready
 
 	local program
@@ -48,7 +31,51 @@ control_up() {
 	done
 }
 
+control_apiserver() {
+	local pki=$state/pki
+	machine_run control kube-apiserver "$kube_dir/kube-apiserver" \
+		--bind-address "$control_address" --advertise-address "$control_address" --secure-port 6443 \
+		--etcd-servers "https://$control_address:2379" --etcd-cafile "$pki/etcd-ca.crt" \
+		--etcd-certfile "$pki/etcd-client.crt" --etcd-keyfile "$pki/etcd-client.key" \
+		--tls-cert-file "$pki/kube-apiserver.crt" --tls-private-key-file "$pki/kube-apiserver.key" \
+		--client-ca-file "$pki/ca.crt" --authentication-config "$here/manifests/authentication.yaml" \
+		--authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction --allow-privileged \
+		--kubelet-client-certificate "$pki/kubelet-client.crt" --kubelet-client-key "$pki/kubelet-client.key" \
+		--kubelet-certificate-authority "$pki/ca.crt" --kubelet-preferred-address-types InternalIP \
+		--service-cluster-ip-range "$service_cidr" \
+		--service-account-issuer https://kubernetes.default.svc.cluster.local \
+		--service-account-key-file "$pki/service-accounts.pub" --service-account-signing-key-file "$pki/service-accounts.key" \
+		--requestheader-client-ca-file "$pki/front-proxy-ca.crt" --requestheader-allowed-names front-proxy-client \
+		--requestheader-extra-headers-prefix X-Remote-Extra- --requestheader-group-headers X-Remote-Group \
+		--requestheader-username-headers X-Remote-User \
+		--proxy-client-cert-file "$pki/front-proxy-client.crt" --proxy-client-key-file "$pki/front-proxy-client.key" \
+		--audit-policy-file "$here/manifests/audit-policy.yaml" --audit-log-path "$audit_log" --audit-log-maxsize 1024 \
+		--profiling=false --v 1
+}
+
 control_ready() { [[ $(k get --raw /readyz --request-timeout 3s) == ok ]]; }
 
 # k: kubectl as the administrator.
 k() { "$kube_dir/kubectl" --kubeconfig "$admin" --cache-dir "$state/kubectl-cache" "$@"; }
+
+# control_pause SECONDS: the API server is killed, and started again after so long; everything else goes on.
+control_pause() {
+	[[ ${1:-} =~ ^[0-9]+$ ]] || usage_error "pause-api ${1:-without a number}: expected a number of seconds"
+	need_root
+	kube_dir=$(build_directory kube)
+	local file=$state/machines/kube-apiserver.program
+	process_of "$file" >/dev/null || die "the API server of the cluster $name does not run" "cluster status"
+	trap 'control_resume' EXIT # also where this is interrupted
+	say "the API server is away for $1 s"
+	pkill -KILL -P "$(process_of "$file")" # nsenter started it, and ends with it
+	sleep "$1"
+}
+
+control_resume() {
+	wait_for 10 "$state/log/kube-apiserver.log" "the end of the API server" control_apiserver_gone
+	control_apiserver
+	wait_for 60 "$state/log/kube-apiserver.log" "the API server" control_ready
+	say "the API server is back"
+}
+
+control_apiserver_gone() { ! process_of "$state/machines/kube-apiserver.program"; }

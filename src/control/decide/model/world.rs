@@ -265,6 +265,7 @@ impl World {
                 labels: self.template.clone(),
                 replicas: 2,
             }),
+            reserved: BTreeSet::new(),
         }
     }
 

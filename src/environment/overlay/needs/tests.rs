@@ -99,6 +99,24 @@ fn a_secret_that_is_not_shared_is_named_with_who_can_share_it() {
 }
 
 #[test]
+fn a_secret_that_the_person_may_not_read_is_wished_for() {
+    let facts = Facts {
+        given: BTreeSet::from(["db".to_owned()]),
+        ..Facts::default()
+    };
+    let expected = [("reviews", "Secret", "db"), ("web", "Secret", "db")];
+    let brought = run(PLAIN, &base(Some(&["db"])), &expected, &facts).unwrap();
+    assert!(brought.objects.is_empty());
+    let wishing: Vec<&String> = brought.wishes.keys().collect();
+    assert_eq!(wishing, ["reviews", "web"]);
+    assert!(
+        brought.said[0].starts_with("reviews and web: Secret db is given by shop"),
+        "{:?}",
+        brought.said
+    );
+}
+
+#[test]
 fn a_claim_is_never_taken_over_silently() {
     let expected = [("reviews", "PersistentVolumeClaim", "data")];
     let error = run(PLAIN, &base(None), &expected, &Facts::default()).unwrap_err();

@@ -50,6 +50,7 @@ fn known() -> Known {
         table: Arc::new(table),
         troubles: vec!["services: connection refused".to_owned()],
         peers: Vec::new(),
+        switched: BTreeSet::from(["web".to_owned()]),
     }
 }
 
@@ -76,7 +77,7 @@ fn the_form_is_as_it_was_agreed() {
     let text = serde_json::to_string(&status(&[])).unwrap();
     assert_eq!(
         text,
-        r#"{"pod":"dev-router-0","synced":true,"acked":{"redis":{"ports":{"6379":{"listener":20002,"base":1,"envs":{}}}},"web":{"ports":{"80":{"listener":20001,"base":2,"envs":{"ann":1,"bob":0}}}}},"errors":["services: connection refused"]}"#
+        r#"{"pod":"dev-router-0","synced":true,"acked":{"redis":{"ports":{"6379":{"listener":20002,"base":1,"envs":{}}},"switched":false},"web":{"ports":{"80":{"listener":20001,"base":2,"envs":{"ann":1,"bob":0}}},"switched":true}},"errors":["services: connection refused"]}"#
     );
 }
 

@@ -1,0 +1,3 @@
+module dev/tests/bystander
+
+go 1.26.0
