@@ -106,7 +106,7 @@ async fn a_workload_that_somebody_deletes_ends_the_wait() {
     for word in [
         "[Missing] Deployment store",
         "[Missing] Deployment web",
-        "`dev up -e t` goes on",
+        "goes on where it was interrupted",
     ] {
         assert!(status.stderr.contains(word), "{word}: {}", status.stderr);
     }

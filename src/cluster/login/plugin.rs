@@ -1,5 +1,5 @@
 //! Credential plug-ins (`exec` of a kubeconfig): programs that log in and print an ExecCredential.
-//! https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
+//! <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>
 
 use std::io::IsTerminal as _;
 use std::path::Path;

@@ -425,3 +425,5 @@ async fn a_look_does_not_wait() {
     assert_eq!(found[1].troubles()[0].reason, Reason::Missing);
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
+
+mod deleted;

@@ -81,7 +81,7 @@ pub fn data(stream: u32, length: usize) -> [u8; HEAD] {
     head(stream, DATA, length)
 }
 
-/// OPEN. The header is at most [`LONGEST_SMALL`] long.
+/// OPEN. The header is at most `LONGEST_SMALL` long.
 pub fn open(stream: u32, header: &[u8]) -> BytesMut {
     let header = &header[..header.len().min(LONGEST_SMALL)];
     let mut out = BytesMut::from(&head(stream, OPEN, header.len())[..]);

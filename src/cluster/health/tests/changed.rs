@@ -254,3 +254,80 @@ fn kinds_that_have_nothing_to_wait_for_are_ready() {
         (State::Ready, "ready")
     );
 }
+
+#[test]
+fn what_is_known_to_be_deleted_has_failed_and_what_may_come_is_waited_for() {
+    let objects = recorded("good");
+    let mut applied = service(&objects);
+    applied.workloads = applied.workloads.into_iter().map(Target::applied).collect();
+    let kind = Watched::of("apps/v1", &applied.workloads[0].key.kind).unwrap();
+    let judged = |applied: &ServiceObjects, world: &World| {
+        let health = judge(applied, &Index::new(world), moment(LATER, 1)).health;
+        health.troubles().first().map(|one| one.reason.code())
+    };
+    let mut empty = world(&[]);
+    applied.workloads[0].uid = Some("of it".to_owned());
+    assert_eq!(judged(&applied, &empty), None);
+    empty.seen.insert("of it".to_owned());
+    assert_eq!(judged(&applied, &empty), Some("Deleted"));
+
+    let mut other = world(&objects);
+    assert_eq!(judged(&applied, &other), None, "an older one may be shown");
+    other.seen.insert("of it".to_owned());
+    assert_eq!(judged(&applied, &other), Some("Deleted"));
+
+    applied.workloads[0].uid = None;
+    let lists = Lists { begun: 1, read: 1 };
+    let listed = World {
+        lists: [(kind, lists)].into(),
+        ..world(&[])
+    };
+    assert_eq!(judged(&applied, &listed), Some("Deleted"));
+    applied.workloads[0].known = Known::There { lists: 1 };
+    assert_eq!(judged(&applied, &listed), None, "it was applied later");
+    applied.workloads[0].known = Known::Gone;
+    assert_eq!(judged(&applied, &listed), Some("Deleted"));
+}
+
+#[test]
+fn an_object_that_waits_for_its_pods_to_go_is_being_deleted() {
+    let mut objects = recorded("good");
+    let deployment = objects.iter_mut().find(|one| one["kind"] == "Deployment");
+    deployment.unwrap()["metadata"]["deletionTimestamp"] = json!(LATER);
+    let mut target = service(&objects);
+    let read = world(&objects);
+    let uid = read
+        .deployments
+        .values()
+        .next()
+        .unwrap()
+        .metadata
+        .uid
+        .clone();
+    target.workloads[0].uid = uid;
+    let before = judge(&target, &Index::new(&read), moment(LATER, 60)).health;
+    assert!(!before.is_failed(), "nobody said that it was applied");
+    target.workloads[0].known = Known::There { lists: 0 };
+    let health = judge(&target, &Index::new(&read), moment(LATER, 60)).health;
+    assert_eq!(health.troubles()[0].reason, Reason::Deleted);
+}
+
+#[test]
+fn a_job_has_to_be_seen_to_be_deleted() {
+    let objects = recorded("job-done");
+    let mut target = service(&objects);
+    target.workloads[0].uid = Some("u".to_owned());
+    target.workloads[0].known = Known::There { lists: 0 };
+    let mut gone = world(&[]);
+    gone.seen.insert("u".to_owned());
+    let state = |world: &World| {
+        judge(&target, &Index::new(world), moment(LATER, 1))
+            .health
+            .state
+    };
+    assert_eq!(state(&gone), State::Progressing);
+    gone.deleted_jobs.insert("u".to_owned());
+    assert!(matches!(state(&gone), State::Failed { .. }));
+    gone.finished_jobs.insert("u".to_owned());
+    assert_eq!(state(&gone), State::Ready);
+}
