@@ -182,36 +182,6 @@ fn texts(value: &Value, path: &[&str]) -> Result<(), Problem> {
     }
 }
 
-/// A mapping whose values are bytes, in Base64 as the API server reads it. Values are not told: the likely mistake is a password in
-/// plain text.
-fn base64(value: &Value, field: &str) -> Result<(), Problem> {
-    use base64::alphabet::STANDARD;
-    use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-    use base64::{DecodeError, Engine as _};
-    // Go leaves line ends out, and does not look at the bits after the last byte.
-    let lenient = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
-    let engine = GeneralPurpose::new(&STANDARD, lenient);
-    for (key, value) in value[field].as_object().into_iter().flatten() {
-        let Some(text) = value.as_str() else { continue };
-        let bytes = text.replace(['\r', '\n'], "");
-        let why = match engine.decode(bytes) {
-            Ok(_) => continue,
-            Err(DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _)) => {
-                format!("its character {} is not allowed", at + 1)
-            }
-            Err(DecodeError::InvalidLength(_)) => "its length is no multiple of 4".to_owned(),
-            Err(DecodeError::InvalidPadding) => "the = at its end are wrong".to_owned(),
-        };
-        let message = format!("{field}.{key} must be Base64, but {why}");
-        let problem = Problem::new(&[field, key], message);
-        return Err(match field {
-            "data" => problem.hint("plain text goes into stringData"),
-            _ => problem.hint("plain text goes into data"),
-        });
-    }
-    Ok(())
-}
-
 /// The problem of a Secret's field, which is not quoted.
 fn without_value(problem: Problem, value: &Value) -> Problem {
     let path: Vec<&str> = problem.path.iter().map(String::as_str).collect();
