@@ -84,7 +84,7 @@ async fn the_tour_works_when_it_is_pasted() {
     assert!(output.status.success(), "{said}");
     for words in [
         "dev.yaml is valid: 2 services, 4 objects".to_owned(),
-        "+ Deployment web".to_owned(),
+        "+ Deployment clock".to_owned(),
         format!("{user} is up in namespace hello-{user}: 4 created"),
         format!("Hello from {user}"),
         "web listens on port 8080".to_owned(),

@@ -67,7 +67,29 @@ impl World {
             world.base.address,
             json!({"dev/shadow": "web"}),
         );
+        world.switched();
         world
+    }
+
+    /// Control has put the routers in front of `web`, and Kubernetes has followed: its only endpoint is the pod under test.
+    fn switched(&self) {
+        self.objects.put(
+            "services",
+            json!({"metadata": {"namespace": "shop", "name": "web", "annotations": {"dev/restore": "[]"}},
+                "spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP"}]}}),
+        );
+        self.slice("shop", "web", self.web, json!({}));
+        self.objects.put(
+            "endpointslices",
+            json!({
+                "metadata": {"namespace": "shop", "name": "dev-router-1",
+                    "labels": {"kubernetes.io/service-name": "dev-router"}},
+                "addressType": "IPv4",
+                "endpoints": [{"addresses": [self.web.ip()], "conditions": {"ready": true},
+                    "targetRef": {"kind": "Pod", "namespace": "shop", "name": "dev-router-0"}}],
+                "ports": [{"name": "status", "port": 15090, "protocol": "TCP"}],
+            }),
+        );
     }
 
     fn slice(&self, namespace: &str, service: &str, address: SocketAddr, labels: Value) {

@@ -41,6 +41,7 @@ async fn a_shared_secret_is_given_to_a_copy_whose_developer_may_not_read_it() {
     let base = unique("secrets");
     let objects = [
         restricted_service("reviews", "reviews of the base"),
+        restricted_service("ratings", "ratings of the base"),
         vec![
             secret("db", "first"),
             secret("own", "of the base"),

@@ -106,7 +106,7 @@ async fn a_workload_that_somebody_deletes_ends_the_wait() {
     for word in [
         "[Missing] Deployment store",
         "[Missing] Deployment web",
-        "goes on where it was interrupted",
+        "`dev up -e t` goes on",
     ] {
         assert!(status.stderr.contains(word), "{word}: {}", status.stderr);
     }

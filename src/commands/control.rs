@@ -12,14 +12,18 @@ use crate::control::decide::Periods;
 use crate::control::run::{Options, run};
 use crate::control::secrets::account;
 use crate::error::{Error, Result};
+use crate::router::run::listen;
 use crate::settings::duration_flag;
+
+/// The port of the Service `dev-control`.
+const STATUS_PORT: u16 = 15091;
 
 /// Put the routers of a base in front of Services that environments override
 #[derive(Args, Debug)]
 pub struct Control {
-    /// Where the status is served
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:15091")]
-    pub listen: SocketAddr,
+    /// Where the status is served [default: port 15091 of all addresses, of both families where there are two]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
     /// Port of the routers' status servers
     #[arg(long, value_name = "PORT", default_value_t = 15090)]
     pub router_port: u16,
@@ -41,8 +45,16 @@ impl Control {
             Error::usage("which base is not known").hint("--base NAMESPACE says it")
         })?;
         let cluster = context.connect().await?;
-        let listener = TcpListener::bind(self.listen).await.map_err(|cause| {
-            Error::failed(format!("cannot listen on {}", self.listen)).caused_by(&cause)
+        let listener = match self.listen {
+            Some(address) => TcpListener::bind(address).await,
+            None => listen(STATUS_PORT).await,
+        };
+        let listener = listener.map_err(|cause| {
+            let place = self.listen.map_or_else(
+                || format!("port {STATUS_PORT}"),
+                |address| address.to_string(),
+            );
+            Error::failed(format!("cannot listen on {place}")).caused_by(&cause)
         })?;
         let host = || std::env::var("HOSTNAME").unwrap_or_else(|_| "local".to_owned());
         let identity = self

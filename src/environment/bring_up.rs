@@ -111,8 +111,8 @@ pub async fn bring_up(
     let owner = label_from(&settings.user);
     let root = Some(settings.root());
     let healths = apply_and_wait(scope, cluster, &plan, options, owner, root, ui).await?;
-    apply::confirm(cluster, &wanted.desired, &plan).await?;
     cluster.forget_given(&plan).await?;
+    apply::confirm(cluster, &wanted.desired, &plan).await?;
     let exposed = exposed::read(&cluster.client, &scope.namespace).await?;
     let overlay = match &base {
         Some(base) => Some(look_at_routes(base, scope, &exposed, cluster, options, began).await),

@@ -182,6 +182,34 @@ fn texts(value: &Value, path: &[&str]) -> Result<(), Problem> {
     }
 }
 
+/// The problem of a Secret's field, which is not quoted.
+fn without_value(problem: Problem, value: &Value) -> Problem {
+    let path: Vec<&str> = problem.path.iter().map(String::as_str).collect();
+    let wanted = if path.len() > 1 { "text" } else { "a mapping" };
+    let found = path.iter().fold(value, |at, key| &at[*key]);
+    let message = format!(
+        "{} must be {wanted}, found {}",
+        path.join("."),
+        type_of(found)
+    );
+    let again = Problem::new(&path, message);
+    match problem.hint {
+        Some(_) => again.hint("quote the value"),
+        None => again,
+    }
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    }
+}
+
 /// A mapping whose values are bytes, in Base64 as the API server reads it. Values are not told: the likely mistake is a password in
 /// plain text.
 fn base64(value: &Value, field: &str) -> Result<(), Problem> {
@@ -210,34 +238,6 @@ fn base64(value: &Value, field: &str) -> Result<(), Problem> {
         });
     }
     Ok(())
-}
-
-/// The problem of a Secret's field, which is not quoted.
-fn without_value(problem: Problem, value: &Value) -> Problem {
-    let path: Vec<&str> = problem.path.iter().map(String::as_str).collect();
-    let wanted = if path.len() > 1 { "text" } else { "a mapping" };
-    let found = path.iter().fold(value, |at, key| &at[*key]);
-    let message = format!(
-        "{} must be {wanted}, found {}",
-        path.join("."),
-        type_of(found)
-    );
-    let again = Problem::new(&path, message);
-    match problem.hint {
-        Some(_) => again.hint("quote the value"),
-        None => again,
-    }
-}
-
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
-    }
 }
 
 fn plain(value: &Value) -> String {

@@ -188,9 +188,10 @@ impl Events<'_> {
             world.reached(self.clients, service, "ann", "base").await;
         }
         self.say("they are to be routed again");
-        for service in written {
+        let resume = async |service: &&str| {
             world.routers.good(&["router", "resume", service]).await;
-        }
+        };
+        futures::future::join_all(written.iter().map(resume)).await;
         world.await_states("routed", written).await;
         world.reached(self.clients, "rpc", "ann", "ann").await;
     }
@@ -251,9 +252,11 @@ impl Events<'_> {
     /// The developers leave, and the routers.
     pub async fn remove(&self) {
         self.say("copies go");
-        for (env, _) in DEVELOPERS {
+        let down = async |env: &str| {
             self.world.routers.good(&["down", "-e", env]).await;
-        }
+        };
+        let all = DEVELOPERS.map(|(env, _)| down(env));
+        futures::future::join_all(all).await;
         self.say("routers are uninstalled: each ends with its last connection");
         self.world.routers.good(&["router", "uninstall"]).await;
         self.say("they are gone");

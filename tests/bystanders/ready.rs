@@ -10,7 +10,7 @@ use kube::api::ListParams;
 use kube::runtime::{WatchStreamExt, watcher};
 
 use super::clients::Clients;
-use super::world::{World, in_time};
+use super::world::{World, in_time, is_ready};
 use crate::support::routers::LONGEST;
 
 /// Times in milliseconds, sorted.
@@ -78,15 +78,6 @@ pub async fn trials(world: &World, clients: &Clients, env: &str, count: usize) -
         times.percentile(100)
     );
     times
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn now() -> f64 {

@@ -9,13 +9,14 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
-use kube::runtime::wait::{await_condition, conditions};
+use kube::runtime::wait::await_condition;
 use serde_json::Value;
 
 use super::app;
 use super::clients::{self, Clients};
 use crate::support::app::unique;
 use crate::support::base::stream;
+use crate::support::cluster::Guard;
 use crate::support::left_out::left_out;
 use crate::support::routers::{LONGEST, Routers};
 
@@ -31,6 +32,7 @@ pub struct World {
     pub routers: Routers,
     /// What everything is made of.
     pub image: String,
+    _environments: Vec<Guard>,
 }
 
 impl World {
@@ -53,7 +55,12 @@ impl World {
                 .write(&format!("{name}.yaml"), stream(&copy));
         }
         routers.project.write("dev.yaml", dev_yaml);
-        let world = Self { routers, image };
+        let namespaces = DEVELOPERS.map(|(env, _)| format!("{base}-{env}"));
+        let world = Self {
+            _environments: namespaces.map(|of| routers.cluster.guard(&of)).into(),
+            routers,
+            image,
+        };
         // Its owner works with kubectl, the others with what applies at the server.
         let web = app::service("web", "web", &[("http", 80, 8080)]);
         world.kubectl(&["apply", "-f", "-"], &web.to_string());
@@ -242,14 +249,20 @@ impl World {
             .delete(name, &DeleteParams::default())
             .await
             .unwrap();
-        let leaving = conditions::is_pod_running();
-        let gone = |pod: Option<&Pod>| {
-            pod.is_none_or(|pod| pod.metadata.deletion_timestamp.is_some())
-                || !kube::runtime::wait::Condition::matches_object(&leaving, pod)
+        let replaced = async {
+            // The Deployment's own count may be older than the deletion.
+            while self
+                .pods(deployment)
+                .await
+                .iter()
+                .filter(|pod| is_ready(pod))
+                .count()
+                < 2
+            {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         };
-        in_time(name, await_condition(self.pod_api(), name, gone))
-            .await
-            .unwrap();
+        in_time(name, replaced).await;
         self.await_deployment(deployment).await;
     }
 
@@ -273,6 +286,16 @@ impl World {
         };
         in_time(state, asking).await;
     }
+}
+
+/// Whether a pod is ready.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// What takes longer has failed.

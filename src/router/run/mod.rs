@@ -25,4 +25,5 @@ mod switched;
 pub use admin::Admin;
 pub use files::Files;
 pub use link::{LinkOptions, link};
+pub use serve::listen;
 pub use supervise::{SuperviseOptions, supervise};

@@ -61,7 +61,7 @@ pub(super) struct Status {
 }
 
 /// Listens on all addresses of both families, or of the one that there is.
-pub(super) async fn listen(port: u16) -> std::io::Result<TcpListener> {
+pub async fn listen(port: u16) -> std::io::Result<TcpListener> {
     match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
         Ok(listener) => Ok(listener),
         Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await,
