@@ -121,7 +121,13 @@ pub fn render_diff(plan: &Plan) -> Result<String> {
                 body(&mut text, change)?;
             }
             Action::Delete => line(&mut text, &format!("- {name}")),
-            Action::Blocked(error) => line(&mut text, &format!("! {name}: {error}")),
+            Action::Blocked(error) => {
+                line(&mut text, &format!("! {name}: {error}"));
+                // What another manager has made of the field is what a person wants to see.
+                if error.reason_code() == Some("FieldConflict") {
+                    body(&mut text, change)?;
+                }
+            }
         }
     }
     Ok(text)
