@@ -111,6 +111,9 @@ impl<'a> Maker<'a> {
     ) -> BTreeMap<String, RoutedService> {
         let mut taken: BTreeMap<u16, (&str, u16)> = BTreeMap::new();
         let mut services = BTreeMap::new();
+        // Of two with one listener it is that of the Service whose requests come here already. Stable: then names decide.
+        let mut shadows: Vec<_> = shadows.iter().collect();
+        shadows.sort_by_key(|(service, _)| !self.is_switched(service));
         for (service, shadow) in shadows {
             let mut ports = BTreeMap::new();
             for (number, listener) in &shadow.listeners {
@@ -146,6 +149,12 @@ impl<'a> Maker<'a> {
             services.insert((*service).to_owned(), RoutedService { ports });
         }
         services
+    }
+
+    /// Whether a Service of the base leads to the routers.
+    fn is_switched(&self, service: &str) -> bool {
+        let service = self.services.get(&(self.base, service));
+        service.is_some_and(|service| annotation(service, labels::RESTORE).is_some())
     }
 
     /// The entry from outside. What is missing leaves it without endpoints: it stands, and says so to whoever asks.

@@ -314,6 +314,21 @@ fn what_contradicts_itself_is_left_out_and_said() {
     assert_eq!(table.services["ratings"].ports.len(), 2);
 }
 
+#[test]
+fn of_two_with_one_listener_the_one_whose_requests_come_here_has_it() {
+    let annotations = json!({labels::RESTORE: "[]"});
+    let switched = with(
+        own("shop", "reviews", 9080),
+        "/metadata",
+        "annotations",
+        annotations,
+    );
+    let (table, problems) = world().service(switched).service(shadow("ratings")).table();
+    assert_eq!(table.services["reviews"].ports.len(), 2);
+    assert!(table.services["ratings"].ports.is_empty());
+    assert_eq!(problems.len(), 2, "{problems:?}");
+}
+
 const EDGE: &str = r#"{"service": "web", "port": 80, "domain": "shop.localhost"}"#;
 
 #[test]
