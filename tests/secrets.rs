@@ -37,7 +37,6 @@ async fn so(api: &Api<Secret>, name: &str, so: impl Fn(Option<&str>) -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fails at the removal of a shared Secret"]
 async fn a_shared_secret_is_given_to_a_copy_whose_developer_may_not_read_it() {
     let base = unique("secrets");
     let objects = [

@@ -121,7 +121,6 @@ async fn a_change_writes_the_changed_object_and_a_removed_object_is_pruned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "dev diff refuses a conflict of fields without its diff"]
 async fn a_field_that_another_manager_owns_is_named_and_not_overwritten() {
     let Some(app) = App::new("up: conflict").await else {
         return;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Result, did_you_mean};
-use crate::manifest::{ObjectKey, is_alias};
+use crate::manifest::{ObjectKey, is_alias, labels};
 use crate::plan::{Action, Change};
 
 /// When an object is applied, by its kind. Lower ranks first; deletions in reverse.
@@ -77,8 +77,9 @@ pub struct ServiceSteps {
     pub takeover: Vec<usize>,
 }
 
-/// Whether a change turns an alias into a Service that leads to pods of this environment. One without an address of its own is no
-/// such change: its pods may have to find each other by it before they are ready.
+/// Whether a change turns an alias into a Service that leads to pods of this environment, and may wait until they are ready. One
+/// without an address of its own may not: its pods may have to find each other by it before. Nor one that wishes for Secrets:
+/// its pods wait for them.
 fn takes_over(change: &Change) -> bool {
     let was_alias = change
         .live
@@ -88,7 +89,10 @@ fn takes_over(change: &Change) -> bool {
         return false;
     };
     let spec = &desired["spec"];
-    !is_alias(desired) && spec["clusterIP"] != "None" && spec["publishNotReadyAddresses"] != true
+    !is_alias(desired)
+        && spec["clusterIP"] != "None"
+        && spec["publishNotReadyAddresses"] != true
+        && desired["metadata"]["annotations"][labels::SECRETS].is_null()
 }
 
 /// Sorts the changes of a plan into what may be made at once. Fails for needs that form a cycle or name no service.

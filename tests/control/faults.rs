@@ -75,7 +75,6 @@ async fn killed_at(routers: &Routers, write: usize, moment: Moment, routed: bool
 
 /// One installation for all faults: they come one after the other.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the number of writes that are cut off varies"]
 async fn whatever_happens_to_control_it_ends_where_it_would_have_ended() {
     let Some((routers, env)) = world("control: faults").await else {
         return;

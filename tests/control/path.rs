@@ -38,7 +38,6 @@ fn without_versions(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fails at times on a loaded machine"]
 async fn a_request_that_names_an_environment_reaches_its_copy_and_all_others_the_base() {
     let base = unique("control");
     let objects = [

@@ -54,7 +54,6 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    #[ignore = "fails for one seed in some thousand"]
     fn whatever_happens_it_serves_and_ends_routed_or_as_its_owner_wrote_it(
         events in prop::collection::vec(event(), 0..60)
     ) {

@@ -217,6 +217,8 @@ impl Round {
         }
         let wanted = |place: &Place| self.wishes.wanted.contains_key(place);
         known.failures.retain(|place, _| wanted(place));
+        // What nobody wishes for may be deleted by whoever gave up the copy that needed it: a new wish is a new copy.
+        known.written.retain(|place, _| wanted(place));
         if self.may_take {
             let given = known.recorded.clone().unwrap_or_default();
             for place in given.iter().filter(|place| !wanted(place)) {

@@ -87,6 +87,10 @@ fn an_alias_leads_to_the_base_until_the_copy_is_ready() {
     // Pods of a StatefulSet find each other by its Service before they are ready.
     let headless = switched(json!({"spec": {"clusterIP": "None"}}), &alias);
     assert_eq!(headless.foundation, [vec![0]]);
+    // Pods wait for the Secret that their Service wishes for.
+    let mut wishing = own;
+    wishing["metadata"] = json!({"annotations": {"dev/secrets": "db"}});
+    assert_eq!(switched(wishing, &alias).foundation, [vec![0]]);
 }
 
 #[test]
