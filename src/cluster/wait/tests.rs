@@ -140,7 +140,11 @@ fn full(code: u16, value: &Value) -> Response<Stream> {
 }
 
 fn failure(code: u16, message: &str) -> Response<Stream> {
-    let reason = if code == 403 { "Forbidden" } else { "Failure" };
+    let reason = match code {
+        403 => "Forbidden",
+        404 => "NotFound",
+        _ => "Failure",
+    };
     full(
         code,
         &json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}),
